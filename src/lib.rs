@@ -1,0 +1,6 @@
+//! switchhook: a sidecar beside a FreeSWITCH media server that tells your servers about calls by webhook.
+
+pub mod call;
+pub mod esl;
+pub mod time;
+pub mod trigger;

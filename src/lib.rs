@@ -2,5 +2,6 @@
 
 pub mod call;
 pub mod esl;
+pub mod hook;
 pub mod time;
 pub mod trigger;

@@ -2,6 +2,7 @@
 
 pub mod call;
 pub mod config;
+pub mod delivery;
 pub mod esl;
 pub mod hook;
 pub mod time;

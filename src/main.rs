@@ -1,3 +1,9 @@
-//! The command line.
+//! The command line: what was asked for, and the exit code that tells how it went.
 
-fn main() {}
+mod cli;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::run()
+}

@@ -241,10 +241,9 @@ impl Hook {
     /// Every mistake in the document.
     pub fn ad_hoc(account_id: &Arc<str>, document: Document) -> Result<Self, super::Mistakes> {
         let settings = Settings::read(&document)?;
-        let origin = settings.uri.origin().ascii_serialization();
         let text = serde_json::Value::Object(document.clone()).to_string();
         Ok(Self {
-            key: -hash63(&origin),
+            key: -hash63(&settings.endpoint),
             id: format!("{:016x}{:016x}", hash63(&text), hash63(account_id)).into(),
             account_id: Arc::clone(account_id),
             document,

@@ -1,5 +1,6 @@
 //! A hook's document, read and checked: every mistake is named, with its field and its rule.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
@@ -194,6 +195,8 @@ pub struct Settings {
     pub name: String,
     /// `uri`: absolute http(s), no userinfo.
     pub uri: Url,
+    /// Scheme, host and port of the URI: what has limits, connections and a circuit of its own.
+    pub endpoint: Arc<str>,
     /// `hook`: what it wants.
     pub triggers: TriggerSet,
     /// `http_verb`.
@@ -277,6 +280,7 @@ impl Settings {
         match (name, uri) {
             (Some(name), Some(uri)) if mistakes.is_empty() => Ok(Self {
                 name,
+                endpoint: uri.origin().ascii_serialization().into(),
                 uri,
                 triggers,
                 verb,

@@ -1,0 +1,94 @@
+//! The commands. Each is a file here; what several of them need stands below.
+
+mod check;
+mod demo;
+mod serve;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use switchhook::config::{Config, LogFormat};
+use tracing_subscriber::EnvFilter;
+
+/// Wrong configuration or arguments.
+const EXIT_USAGE: u8 = 2;
+/// Something did not work.
+const EXIT_FAILURE: u8 = 1;
+
+/// A sidecar beside FreeSWITCH: it listens to the event socket and tells your servers about calls by webhook.
+#[derive(Parser)]
+#[command(name = "switchhook", version, about, after_help = "Try it without a FreeSWITCH:  switchhook demo")]
+struct Arguments {
+    /// The configuration file [default: /etc/switchhook/switchhook.toml, which may be missing]
+    #[arg(long, short, global = true, env = "SWITCHHOOK_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the daemon
+    #[command(after_help = "Example:  switchhook serve --config /etc/switchhook/switchhook.toml\n\nEvery key of the file can be overridden by the environment: SWITCHHOOK_SWITCH__PORT=8022")]
+    Serve,
+    /// Play a recorded call through everything and show the webhooks that arrive; no FreeSWITCH needed
+    #[command(after_help = "Examples:\n  switchhook demo         one call, then a summary\n  switchhook demo --loop  calls without end, the API open: add a hook of your own")]
+    Demo(demo::Options),
+    /// Say line by line what is right and what is wrong: configuration, database, switch, ports
+    #[command(after_help = "Example:  switchhook check --config /etc/switchhook/switchhook.toml\n\nExit code 0: all is right. 1: something is wrong. 2: the configuration cannot be read.")]
+    Check,
+}
+
+/// Does what the command line says.
+pub(crate) fn run() -> ExitCode {
+    let arguments = Arguments::parse();
+    let file = arguments.config.as_deref();
+    match arguments.command {
+        Command::Serve => with_config(file, serve::run),
+        Command::Demo(options) => demo::run(&options),
+        Command::Check => with_config(file, check::run),
+    }
+}
+
+/// Reads the configuration, or lists every mistake in it.
+fn with_config(file: Option<&Path>, command: impl FnOnce(Config) -> ExitCode) -> ExitCode {
+    match Config::load(file) {
+        Ok(config) => command(config),
+        Err(mistakes) => {
+            for mistake in &mistakes {
+                eprintln!("{mistake}");
+            }
+            eprintln!("the configuration has {} mistake(s); nothing was started", mistakes.len());
+            ExitCode::from(EXIT_USAGE)
+        }
+    }
+}
+
+/// The runtime that carries wire, delivery and API: one thread. Two measured slower on the machines this
+/// runs on, and leave less to the media.
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .thread_keep_alive(std::time::Duration::from_secs(10))
+        .build()
+}
+
+/// Log lines to standard error.
+fn log_to_stderr(level: &str, format: LogFormat) {
+    let filter = EnvFilter::try_new(level).unwrap_or_else(|_| EnvFilter::new("info"));
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    match format {
+        LogFormat::Json => lines.json().flatten_event(true).init(),
+        LogFormat::Text => {
+            let terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
+            // journald writes the time itself.
+            match std::env::var_os("JOURNAL_STREAM") {
+                Some(_) => lines.with_ansi(false).with_target(false).without_time().init(),
+                None => lines.with_ansi(terminal).with_target(false).init(),
+            }
+        }
+    }
+}

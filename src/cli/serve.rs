@@ -1,0 +1,44 @@
+//! `switchhook serve`: the daemon.
+
+use std::process::ExitCode;
+
+use switchhook::app::App;
+use switchhook::config::Config;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::{error, info, warn};
+
+use super::{EXIT_FAILURE, log_to_stderr, runtime};
+
+pub(super) fn run(config: Config) -> ExitCode {
+    log_to_stderr(&config.log.level, config.log.format);
+    let served = runtime().map_err(Into::into).and_then(|runtime| {
+        let served = runtime.block_on(serve(config));
+        // Look-ups of names that never end must not keep the process.
+        runtime.shutdown_timeout(std::time::Duration::from_millis(200));
+        served
+    });
+    match served {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            error!("{problem}");
+            ExitCode::from(EXIT_FAILURE)
+        }
+    }
+}
+
+async fn serve(config: Config) -> Result<(), Box<dyn std::error::Error>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let app = App::start(config).await?;
+    info!(api = %app.api_address(), "ready");
+    tokio::select! {
+        _ = terminate.recv() => info!("SIGTERM: stopping; once more to stop now"),
+        _ = interrupt.recv() => info!("SIGINT: stopping; once more to stop now"),
+    }
+    tokio::select! {
+        () = app.stop() => info!("stopped, nothing is lost"),
+        _ = terminate.recv() => warn!("stopped at once; what was under way will be sent again"),
+        _ = interrupt.recv() => warn!("stopped at once; what was under way will be sent again"),
+    }
+    Ok(())
+}

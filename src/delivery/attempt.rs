@@ -1,0 +1,46 @@
+//! What is recorded of an attempt, made or not.
+
+use std::borrow::Cow;
+
+use super::send::Sent;
+use crate::store::{Attempt, AttemptResult};
+use crate::time::Timestamp;
+
+/// The record of a request that was made: the `number`th for its delivery, begun at `at`.
+pub(super) fn record(sent: Sent, number: u32, retries_left: u32, at: Timestamp) -> Attempt {
+    let boxed = |headers: Vec<(String, String)>| {
+        headers
+            .into_iter()
+            .map(|(name, value)| (name.into(), value.into()))
+            .collect()
+    };
+    Attempt {
+        at,
+        result: match sent.answer.is_success() {
+            true => AttemptResult::Success,
+            false => AttemptResult::Failure,
+        },
+        attempt: number,
+        retries_left,
+        duration: sent.duration,
+        status: sent.status(),
+        reason: sent.reason().map(Cow::Borrowed),
+        client_error: sent.client_error.map(Cow::Borrowed),
+        uri: Some(sent.uri),
+        req_headers: boxed(sent.req_headers),
+        resp_headers: boxed(sent.resp_headers),
+        resp_body: sent.resp_body.into(),
+    }
+}
+
+/// An attempt in a few words, for a log line or a `disable_reason`.
+pub(super) fn in_words(attempt: &Attempt) -> String {
+    let uri = attempt.uri.as_deref().unwrap_or("nowhere");
+    // A query string can hold what is nobody's business in a log.
+    let uri = uri.split('?').next().unwrap_or(uri);
+    match (attempt.status, &attempt.client_error) {
+        (Some(status), _) => format!("status {status} from {uri}"),
+        (None, Some(error)) => format!("{error} at {uri}"),
+        (None, None) => attempt.reason.as_deref().unwrap_or_default().to_owned(),
+    }
+}

@@ -1,0 +1,1034 @@
+//! The one task that decides what is sent next. It owns every queue and every endpoint, so nothing here is
+//! locked; requests run in tasks of their own and report back.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering as Atomic};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+use tracing::{debug, info, warn};
+
+use super::attempt::{in_words, record};
+use super::disabler::Disabler;
+use super::endpoint::{Endpoint, Gate};
+use super::queue::Queue;
+use super::send::Sender;
+use super::verdict::{Answer, Backoff, Decision, decide};
+use crate::hook::{Delivery, Hook, Index, Ordering, RateLimit};
+use crate::store::{Attempt, AttemptResult, Next, Outcome, Settled, State, Store, deliveries};
+use crate::time::{Clock, Timestamp};
+
+/// Deliveries of one hook in memory at most.
+const WINDOW: usize = 256;
+/// Deliveries in memory at most, all hooks together; beyond it each hook has [`LEAST_WINDOW`].
+const WINDOW_OF_ALL: usize = 8_192;
+/// What a hook may always have in memory.
+const LEAST_WINDOW: usize = 8;
+/// Rows asked of the store at once.
+const FETCH: usize = 128;
+/// The store is asked again when fewer than this are ready.
+const LOW_WATER: usize = 32;
+/// Rows changed in one transaction when a queue is emptied.
+const BITE: usize = 500;
+/// Why the deliveries of a hook that is off are not sent.
+const HOOK_DISABLED: &str = "hook disabled";
+/// Why the deliveries of a hook that is gone are not sent.
+const HOOK_DELETED: &str = "hook deleted";
+/// The longest sleep for a time of day: clocks are set.
+const LONGEST_SLEEP: Duration = Duration::from_secs(60);
+
+/// The rules of the room.
+#[derive(Debug, Clone)]
+pub struct DeliveryConfig {
+    /// Requests to one endpoint, unless a hook has a limit of its own.
+    pub rate: RateLimit,
+    /// Requests under way at one endpoint.
+    pub in_flight: usize,
+    /// How retries are spaced.
+    pub backoff: Backoff,
+    /// Failed attempts that switch a hook off; 0 for never.
+    pub disable_after: usize,
+    /// The time within which they count.
+    pub disable_within: Duration,
+    /// Whether attempts that succeeded are recorded.
+    pub log_successes: bool,
+}
+
+/// What the dispatcher is told from outside.
+enum Command {
+    HookChanged {
+        key: i64,
+        account_id: Arc<str>,
+        id: Arc<str>,
+    },
+    Due {
+        queue: i64,
+    },
+    FailureCounts(oneshot::Sender<HashMap<i64, usize>>),
+    Stop,
+}
+
+/// A hook that has to be switched off.
+#[derive(Debug, Clone)]
+pub struct SwitchOff {
+    /// Its row.
+    pub key: i64,
+    /// Its account.
+    pub account_id: Arc<str>,
+    /// Its id.
+    pub hook_id: Arc<str>,
+    /// Why.
+    pub reason: String,
+}
+
+/// One attempt that was made, for whoever watches.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// The delivery.
+    pub delivery: Delivery,
+    /// The attempt, as it is recorded.
+    pub attempt: Attempt,
+}
+
+/// Numbers for health and metrics.
+#[derive(Debug, Default)]
+pub struct DeliveryStats {
+    /// Deliveries in memory or under way.
+    pub in_memory: AtomicI64,
+    /// Requests under way.
+    pub in_flight: AtomicI64,
+    /// Endpoints whose circuit is open.
+    pub circuits_open: AtomicI64,
+    /// Attempts that succeeded.
+    pub succeeded: AtomicU64,
+    /// Attempts that failed.
+    pub failed: AtomicU64,
+    /// Deliveries given up.
+    pub given_up: AtomicU64,
+    /// Deliveries that were too old to be sent.
+    pub expired: AtomicU64,
+}
+
+/// How the rest of the house speaks to the dispatcher.
+#[derive(Debug, Clone)]
+pub struct DeliveryHandle {
+    commands: mpsc::UnboundedSender<Command>,
+    stats: Arc<DeliveryStats>,
+}
+
+impl DeliveryHandle {
+    /// A hook was made, changed, switched on or off, or deleted.
+    pub fn hook_changed(&self, key: i64, account_id: &Arc<str>, id: &Arc<str>) {
+        self.tell(Command::HookChanged {
+            key,
+            account_id: Arc::clone(account_id),
+            id: Arc::clone(id),
+        });
+    }
+
+    /// Deliveries of a queue were made due in the store.
+    pub fn due(&self, queue: i64) {
+        self.tell(Command::Due { queue });
+    }
+
+    /// Failed attempts that count against each hook just now, by [`Hook::key`].
+    pub async fn failure_counts(&self) -> HashMap<i64, usize> {
+        let (answer, counts) = oneshot::channel();
+        self.tell(Command::FailureCounts(answer));
+        counts.await.unwrap_or_default()
+    }
+
+    /// Starts no request any more; the dispatcher ends when those under way have ended and their outcomes
+    /// are committed.
+    pub fn stop(&self) {
+        self.tell(Command::Stop);
+    }
+
+    /// Numbers for health and metrics.
+    pub fn stats(&self) -> &DeliveryStats {
+        &self.stats
+    }
+
+    fn tell(&self, command: Command) {
+        // A dispatcher that has ended wants to know nothing any more: the store remembers.
+        let _ = self.commands.send(command);
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Wake {
+    Endpoint(Arc<str>),
+    Queue(i64),
+}
+
+/// What a request's task reports.
+struct Done {
+    delivery: Delivery,
+    hook: Arc<Hook>,
+    answer: Answer,
+    attempts: Vec<Attempt>,
+    decision: Decision,
+}
+
+/// What the store had of a queue.
+struct Fetched {
+    queue: i64,
+    rows: Vec<Delivery>,
+    more: bool,
+    next_due: Option<Timestamp>,
+    failed: bool,
+}
+
+/// The channels into the dispatcher.
+pub struct Inputs {
+    /// Deliveries that were committed.
+    pub committed: mpsc::UnboundedReceiver<Vec<Delivery>>,
+    /// Outcomes that were committed.
+    pub settled: mpsc::UnboundedReceiver<Vec<Settled>>,
+}
+
+/// The task's state.
+pub struct Dispatcher {
+    config: DeliveryConfig,
+    store: Store,
+    sender: Sender,
+    index: Arc<Index>,
+    clock: Clock,
+    stats: Arc<DeliveryStats>,
+    queues: HashMap<i64, Queue>,
+    endpoints: HashMap<Arc<str>, Endpoint>,
+    disabler: Disabler,
+    timers: BinaryHeap<Reverse<(Instant, Wake)>>,
+    taken: usize,
+    in_flight: usize,
+    unsettled: usize,
+    stopping: bool,
+    commands: mpsc::UnboundedReceiver<Command>,
+    done: (mpsc::UnboundedSender<Done>, mpsc::UnboundedReceiver<Done>),
+    fetched: (
+        mpsc::UnboundedSender<Fetched>,
+        mpsc::UnboundedReceiver<Fetched>,
+    ),
+    switch_off: mpsc::UnboundedSender<SwitchOff>,
+    watch: Option<Box<dyn Fn(&Seen) + Send>>,
+}
+
+impl Dispatcher {
+    /// A dispatcher that has not started yet, the handle to speak to it, and where it says which hooks are
+    /// to be switched off.
+    pub fn new(
+        config: DeliveryConfig,
+        store: Store,
+        sender: Sender,
+        index: Arc<Index>,
+        clock: Clock,
+    ) -> (Self, DeliveryHandle, mpsc::UnboundedReceiver<SwitchOff>) {
+        let (commands, inbox) = mpsc::unbounded_channel();
+        let (switch_off, switched_off) = mpsc::unbounded_channel();
+        let stats = Arc::new(DeliveryStats::default());
+        let handle = DeliveryHandle {
+            commands,
+            stats: Arc::clone(&stats),
+        };
+        let disable_after = config.disable_after;
+        let dispatcher = Self {
+            disabler: Disabler::new(disable_after, config.disable_within),
+            config,
+            store,
+            sender,
+            index,
+            clock,
+            stats,
+            queues: HashMap::new(),
+            endpoints: HashMap::new(),
+            timers: BinaryHeap::new(),
+            taken: 0,
+            in_flight: 0,
+            unsettled: 0,
+            stopping: false,
+            commands: inbox,
+            done: mpsc::unbounded_channel(),
+            fetched: mpsc::unbounded_channel(),
+            switch_off,
+            watch: None,
+        };
+        (dispatcher, handle, switched_off)
+    }
+
+    /// Shows every attempt to `watch` as it ends.
+    pub fn watched_by(mut self, watch: impl Fn(&Seen) + Send + 'static) -> Self {
+        self.watch = Some(Box::new(watch));
+        self
+    }
+
+    /// Sends what is due until it is told to stop. What an earlier run left in the store comes first.
+    pub async fn run(mut self, mut inputs: Inputs) {
+        self.take_up().await;
+        while !(self.stopping && self.in_flight == 0 && self.unsettled == 0) {
+            let next_timer = self.timers.peek().map(|Reverse((at, _))| *at);
+            let timer = async {
+                match next_timer {
+                    Some(at) => tokio::time::sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            // Outcomes before new work: they free what new work needs.
+            tokio::select! {
+                biased;
+                Some(done) = self.done.1.recv() => self.on_done(done),
+                Some(settled) = inputs.settled.recv() => self.on_settled(settled),
+                Some(command) = self.commands.recv() => self.on_command(command),
+                Some(fetched) = self.fetched.1.recv() => self.on_fetched(fetched),
+                Some(deliveries) = inputs.committed.recv() => self.on_committed(deliveries),
+                () = timer => self.on_timer(),
+                else => break,
+            }
+        }
+    }
+
+    /// Finds the queues in which an earlier run left something.
+    async fn take_up(&mut self) {
+        let queues = loop {
+            match self.store.read(deliveries::queues).await {
+                Ok(queues) => break queues,
+                Err(error) => {
+                    warn!("cannot read what is still to be sent, trying again: {error}");
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+            }
+        };
+        let hooks: HashMap<i64, Arc<Hook>> = (self.index.all().into_iter())
+            .map(|hook| (hook.key, hook))
+            .collect();
+        if !queues.is_empty() {
+            info!(
+                queues = queues.len(),
+                "taking up what an earlier run left to be sent"
+            );
+        }
+        for (key, earliest) in queues {
+            let hook = hooks.get(&key).cloned();
+            if hook.is_none() && key > 0 {
+                self.empty(key, HOOK_DELETED);
+                continue;
+            }
+            let queue = self.queues.entry(key).or_default();
+            queue.due_at(Some(earliest));
+            if let Some(hook) = hook {
+                queue.endpoint = Some(Arc::clone(&hook.settings.endpoint));
+                queue.limit_to(hook.settings.rate_limit);
+                queue.strict = hook.settings.ordering == Ordering::Strict;
+                if !hook.is_on() {
+                    queue.off = true;
+                    self.empty(key, HOOK_DISABLED);
+                    continue;
+                }
+            }
+            self.wait_for_due(key);
+        }
+    }
+
+    fn on_command(&mut self, command: Command) {
+        match command {
+            Command::HookChanged {
+                key,
+                account_id,
+                id,
+            } => self.on_hook_changed(key, &account_id, &id),
+            Command::Due { queue } => {
+                self.queues.entry(queue).or_default().spill();
+                self.refill(queue);
+            }
+            Command::FailureCounts(answer) => {
+                let now = Instant::now();
+                let hooks = self.index.all();
+                let counts = hooks
+                    .iter()
+                    .map(|hook| (hook.key, self.disabler.count(hook.key, now)))
+                    .filter(|(_, count)| *count > 0);
+                let _ = answer.send(counts.collect());
+            }
+            Command::Stop => {
+                self.stopping = true;
+                info!(
+                    in_flight = self.in_flight,
+                    "waiting for the requests under way"
+                );
+            }
+        }
+    }
+
+    fn on_hook_changed(&mut self, key: i64, account_id: &str, id: &str) {
+        self.disabler.flush(key);
+        let hook = self.index.get(account_id, id);
+        let reason = match &hook {
+            None => Some(HOOK_DELETED),
+            Some(hook) if !hook.is_on() => Some(HOOK_DISABLED),
+            Some(_) => None,
+        };
+        let queue = self.queues.entry(key).or_default();
+        let before = queue.taken();
+        queue.evict();
+        self.taken = self.taken + queue.taken() - before;
+        queue.off = reason.is_some();
+        if let Some(emptying) = queue.emptying.take() {
+            emptying.store(false, Atomic::Relaxed);
+        }
+        if let Some(hook) = &hook {
+            queue.endpoint = Some(Arc::clone(&hook.settings.endpoint));
+            queue.limit_to(hook.settings.rate_limit);
+        }
+        match reason {
+            Some(reason) => self.empty(key, reason),
+            None => self.refill(key),
+        }
+        self.forget_if_idle(key);
+    }
+
+    /// Ends what is pending in a queue without sending it, in bites, so that the writer stays free for
+    /// others. A switched-off hook's deliveries can be recovered; a deleted one's cannot.
+    fn empty(&mut self, key: i64, reason: &'static str) {
+        let go_on = Arc::new(AtomicBool::new(true));
+        self.queues.entry(key).or_default().emptying = Some(Arc::clone(&go_on));
+        let store = self.store.clone();
+        let state = match reason {
+            HOOK_DISABLED => State::Skipped,
+            _ => State::Failed,
+        };
+        tokio::spawn(async move {
+            let mut all = 0;
+            while go_on.load(Atomic::Relaxed) {
+                match store
+                    .write(move |tx| deliveries::end_pending(tx, key, state, reason, BITE))
+                    .await
+                {
+                    Ok(0) => break,
+                    Ok(some) => all += some,
+                    Err(error) => {
+                        warn!(
+                            queue = key,
+                            "cannot end what is pending ({reason}): {error}"
+                        );
+                        tokio::time::sleep(Duration::from_secs(1)).await;
+                    }
+                }
+            }
+            if all > 0 {
+                info!(queue = key, deliveries = all, "not sent: {reason}");
+            }
+        });
+    }
+
+    fn on_committed(&mut self, deliveries: Vec<Delivery>) {
+        let mut touched: Vec<Arc<str>> = Vec::new();
+        for delivery in deliveries {
+            let key = delivery.queue;
+            let Some(hook) = self.hook_of(&delivery) else {
+                self.give_up(&delivery, HOOK_DELETED);
+                continue;
+            };
+            let window = self.window();
+            let queue = self.queues.entry(key).or_default();
+            let endpoint = queue.endpoint.get_or_insert_with(|| {
+                queue.limiter = hook.settings.rate_limit.map(super::endpoint::Limiter::new);
+                Arc::clone(&hook.settings.endpoint)
+            });
+            let endpoint = Arc::clone(endpoint);
+            let dead = self
+                .endpoints
+                .get(&endpoint)
+                .is_some_and(Endpoint::is_circuit_open);
+            if dead {
+                queue.spill();
+            }
+            if queue.offer(delivery, hook.settings.ordering, window) {
+                self.taken += 1;
+                self.enlist(key);
+                if touched.last() != Some(&endpoint) {
+                    touched.push(endpoint);
+                }
+            } else {
+                self.refill(key);
+            }
+        }
+        for endpoint in touched {
+            self.pump(&endpoint);
+        }
+        self.publish();
+    }
+
+    /// How much of a hook may be in memory, as full as memory is.
+    fn window(&self) -> usize {
+        match self.taken < WINDOW_OF_ALL {
+            true => WINDOW,
+            false => LEAST_WINDOW,
+        }
+    }
+
+    fn hook_of(&self, delivery: &Delivery) -> Option<Arc<Hook>> {
+        match &delivery.ad_hoc {
+            Some(hook) => Some(Arc::clone(hook)),
+            None => self.index.get(&delivery.account_id, &delivery.hook_id),
+        }
+    }
+
+    /// Gives a queue that has something ready its turn at its endpoint.
+    fn enlist(&mut self, key: i64) {
+        let Some(queue) = self.queues.get_mut(&key) else {
+            return;
+        };
+        let Some(name) = queue.endpoint.clone() else {
+            return;
+        };
+        if queue.in_turn || queue.throttled || queue.off || queue.ready() == 0 {
+            return;
+        }
+        queue.in_turn = true;
+        self.endpoint(&name).turns.push_back(key);
+    }
+
+    fn endpoint(&mut self, name: &Arc<str>) -> &mut Endpoint {
+        let (rate, in_flight) = (self.config.rate, self.config.in_flight);
+        self.endpoints
+            .entry(Arc::clone(name))
+            .or_insert_with(|| Endpoint::new(rate, in_flight))
+    }
+
+    /// Starts what an endpoint may take now, one queue after the other.
+    fn pump(&mut self, name: &Arc<str>) {
+        while !self.stopping {
+            let now = Instant::now();
+            let endpoint = self.endpoint(name);
+            match endpoint.gate(now) {
+                Gate::Open => {}
+                Gate::Full => break,
+                Gate::Until(at) => {
+                    self.wake_endpoint(name, at);
+                    break;
+                }
+            }
+            let Some(key) = endpoint.turns.pop_front() else {
+                break;
+            };
+            let Some(queue) = self.queues.get_mut(&key) else {
+                continue;
+            };
+            queue.in_turn = false;
+            if queue.off {
+                continue;
+            }
+            let Some(delivery) = queue.next() else {
+                self.refill(key);
+                continue;
+            };
+            let Some(hook) = self.still_wanted(&delivery) else {
+                self.enlist(key);
+                continue;
+            };
+            let Some(queue) = self.queues.get_mut(&key) else {
+                continue;
+            };
+            let Some(endpoint) = self.endpoints.get_mut(name) else {
+                continue;
+            };
+            if let Err(at) = endpoint.take_leave(queue.limiter.as_ref()) {
+                queue.put_back(delivery);
+                match queue.limiter {
+                    // Only this hook has to wait.
+                    Some(_) => {
+                        queue.throttled = true;
+                        self.timers.push(Reverse((at, Wake::Queue(key))));
+                    }
+                    None => {
+                        queue.in_turn = true;
+                        endpoint.turns.push_front(key);
+                        self.wake_endpoint(name, at);
+                        break;
+                    }
+                }
+                continue;
+            }
+            endpoint.started();
+            self.in_flight += 1;
+            self.start(delivery, hook);
+            self.enlist(key);
+            self.refill(key);
+        }
+    }
+
+    fn wake_endpoint(&mut self, name: &Arc<str>, at: Instant) {
+        let endpoint = self.endpoint(name);
+        if endpoint.wake_at.is_none_or(|known| at < known) {
+            endpoint.wake_at = Some(at);
+            self.timers
+                .push(Reverse((at, Wake::Endpoint(Arc::clone(name)))));
+        }
+    }
+
+    /// The hook of a delivery whose turn has come, or `None` where it is not to be sent any more: that is
+    /// then recorded.
+    fn still_wanted(&mut self, delivery: &Delivery) -> Option<Arc<Hook>> {
+        let Some(hook) = self.hook_of(delivery) else {
+            self.let_go(delivery);
+            self.give_up(delivery, HOOK_DELETED);
+            return None;
+        };
+        let now = self.clock.now();
+        let age = now.since(delivery.occurred_at);
+        if hook.settings.expires.is_none_or(|limit| age <= limit) {
+            return Some(hook);
+        }
+        self.let_go(delivery);
+        self.stats.expired.fetch_add(1, Atomic::Relaxed);
+        let attempt = Attempt::none(now, AttemptResult::Expired, "expired");
+        self.settle(delivery, delivery.attempts, vec![attempt], Next::Expired);
+        None
+    }
+
+    fn let_go(&mut self, delivery: &Delivery) {
+        if let Some(queue) = self.queues.get_mut(&delivery.queue) {
+            queue.attempted(delivery);
+        }
+    }
+
+    fn give_up(&mut self, delivery: &Delivery, reason: &'static str) {
+        let now = self.clock.now();
+        let attempt = Attempt::none(now, AttemptResult::Failure, reason);
+        self.settle(delivery, delivery.attempts, vec![attempt], Next::Failed);
+    }
+
+    fn settle(&mut self, delivery: &Delivery, made: u32, attempts: Vec<Attempt>, then: Next) {
+        self.unsettled += 1;
+        if let (Next::Retry { due_at }, Some(queue)) = (then, self.queues.get_mut(&delivery.queue))
+        {
+            queue.will_retry(delivery.id, due_at);
+        }
+        self.store.settle(Outcome {
+            delivery: delivery.id,
+            made,
+            attempts,
+            then,
+        });
+    }
+
+    fn start(&self, delivery: Delivery, hook: Arc<Hook>) {
+        let sender = self.sender.clone();
+        let done = self.done.0.clone();
+        let clock = self.clock.clone();
+        let backoff = self.config.backoff;
+        tokio::spawn(async move {
+            let report = carry_out(&sender, delivery, hook, &clock, backoff).await;
+            // The dispatcher outlives its requests.
+            let _ = done.send(report);
+        });
+    }
+
+    fn on_done(&mut self, done: Done) {
+        let now = Instant::now();
+        self.in_flight -= 1;
+        let key = done.delivery.queue;
+        let name = Arc::clone(&done.hook.settings.endpoint);
+        let endpoint = self.endpoint(&name);
+        let was_open = endpoint.is_circuit_open();
+        let opened = endpoint.ended(&done.answer, now);
+        let is_open = endpoint.is_circuit_open();
+        if opened {
+            self.stats.circuits_open.fetch_add(1, Atomic::Relaxed);
+            warn!(endpoint = %name, "no connection comes about: probing it from now on, its deliveries wait");
+            self.evict_all(&name);
+        } else if was_open && !is_open {
+            self.stats.circuits_open.fetch_sub(1, Atomic::Relaxed);
+            info!(endpoint = %name, "it answers again");
+        }
+        self.report(&done);
+
+        let then = match done.decision {
+            Decision::Delivered => Next::Delivered,
+            Decision::RetryAt(due_at) => Next::Retry { due_at },
+            Decision::GiveUp | Decision::Gone => Next::Failed,
+        };
+        if done.decision != Decision::Delivered && key > 0 && !self.is_off(key) {
+            let reason = match done.decision {
+                Decision::Gone => Some("the receiver answered 410 Gone".to_owned()),
+                _ if self.disabler.failed(key, now) => Some(format!(
+                    "{} failed attempts within {} seconds, the last one: {}",
+                    self.config.disable_after,
+                    self.config.disable_within.as_secs(),
+                    done.attempts.last().map(in_words).unwrap_or_default(),
+                )),
+                _ => None,
+            };
+            if let Some(reason) = reason {
+                self.switch_off(&done.hook, reason);
+            }
+        }
+        let attempts = match done.decision == Decision::Delivered && !self.config.log_successes {
+            true => Vec::new(),
+            false => done.attempts,
+        };
+        self.let_go(&done.delivery);
+        self.settle(&done.delivery, done.delivery.attempts + 1, attempts, then);
+        self.enlist(key);
+        if was_open || is_open {
+            self.refill_endpoint(&name);
+        }
+        self.pump(&name);
+        self.publish();
+    }
+
+    fn report(&self, done: &Done) {
+        for attempt in &done.attempts {
+            match attempt.result {
+                AttemptResult::Success => self.stats.succeeded.fetch_add(1, Atomic::Relaxed),
+                _ => self.stats.failed.fetch_add(1, Atomic::Relaxed),
+            };
+            if let Some(watch) = &self.watch {
+                watch(&Seen {
+                    delivery: done.delivery.clone(),
+                    attempt: attempt.clone(),
+                });
+            }
+        }
+        let delivery = &done.delivery;
+        let last = || done.attempts.last().map(in_words).unwrap_or_default();
+        match done.decision {
+            Decision::Delivered => debug!(
+                hook_id = %delivery.hook_id,
+                call_id = delivery.call_id.as_deref(),
+                trigger = %delivery.trigger,
+                "delivered"
+            ),
+            Decision::RetryAt(_) => debug!(
+                hook_id = %delivery.hook_id,
+                call_id = delivery.call_id.as_deref(),
+                trigger = %delivery.trigger,
+                "will be tried again: {}",
+                last()
+            ),
+            Decision::GiveUp | Decision::Gone => {
+                self.stats.given_up.fetch_add(1, Atomic::Relaxed);
+                warn!(
+                    hook_id = %delivery.hook_id,
+                    call_id = delivery.call_id.as_deref(),
+                    trigger = %delivery.trigger,
+                    "not delivered: {}",
+                    last()
+                );
+            }
+        }
+    }
+
+    fn is_off(&self, key: i64) -> bool {
+        self.queues.get(&key).is_some_and(|queue| queue.off)
+    }
+
+    /// Stops a hook's queue at once; the hook itself is switched off by whoever keeps it.
+    fn switch_off(&mut self, hook: &Hook, reason: String) {
+        if let Some(queue) = self.queues.get_mut(&hook.key) {
+            queue.off = true;
+        }
+        let _ = self.switch_off.send(SwitchOff {
+            key: hook.key,
+            account_id: Arc::clone(&hook.account_id),
+            hook_id: Arc::clone(&hook.id),
+            reason,
+        });
+    }
+
+    /// Frees the memory of all queues of a dead endpoint.
+    fn evict_all(&mut self, name: &Arc<str>) {
+        for queue in self.queues.values_mut() {
+            if queue.endpoint.as_ref() == Some(name) {
+                let before = queue.taken();
+                queue.evict();
+                queue.in_turn = false;
+                self.taken = self.taken + queue.taken() - before;
+            }
+        }
+        self.endpoint(name).turns.clear();
+    }
+
+    fn on_settled(&mut self, settled: Vec<Settled>) {
+        for settled in settled {
+            self.unsettled = self.unsettled.saturating_sub(1);
+            let Some(queue) = self.queues.get_mut(&settled.queue) else {
+                continue;
+            };
+            let before = queue.taken();
+            let retries = settled.state == State::Pending;
+            queue.settled(settled.delivery, retries);
+            self.taken = self.taken + queue.taken() - before;
+            if queue.strict && !retries {
+                queue.spill();
+            }
+            match (retries, queue.off) {
+                (true, true) => self.empty(settled.queue, HOOK_DISABLED),
+                (true, false) => self.wait_for_due(settled.queue),
+                (false, _) => {}
+            }
+            self.refill(settled.queue);
+            self.forget_if_idle(settled.queue);
+        }
+        self.publish();
+    }
+
+    /// Asks the store for more where there is more and room for it.
+    fn refill(&mut self, key: i64) {
+        if self.stopping {
+            return;
+        }
+        let window = self.window();
+        let Some(queue) = self.queues.get(&key) else {
+            return;
+        };
+        if !queue.spilled || queue.fetching || queue.off || queue.ready() >= LOW_WATER {
+            return;
+        }
+        let mut room = window.saturating_sub(queue.taken()).min(FETCH);
+        if let Some(name) = queue.endpoint.clone() {
+            let endpoint = self.endpoint(&name);
+            if endpoint.is_circuit_open() {
+                match endpoint.gate(Instant::now()) {
+                    // One for the probe.
+                    Gate::Open if endpoint.turns.is_empty() => room = room.min(1),
+                    Gate::Until(at) => return self.wake_endpoint(&name, at),
+                    _ => return,
+                }
+            }
+        }
+        if room == 0 {
+            return;
+        }
+        let Some(queue) = self.queues.get_mut(&key) else {
+            return;
+        };
+        queue.fetching = true;
+        let strict = queue.strict;
+        let held = queue.held();
+        let store = self.store.clone();
+        let now = self.clock.now();
+        let fetched = self.fetched.0.clone();
+        tokio::spawn(async move {
+            let read = store
+                .read(move |connection| {
+                    let rows = deliveries::due(connection, key, now, room, strict, &held)?;
+                    let next = deliveries::next_due(connection, key, now)?;
+                    Ok((rows, next))
+                })
+                .await;
+            let _ = fetched.send(match read {
+                Ok((rows, next_due)) => Fetched {
+                    queue: key,
+                    more: rows.len() >= room,
+                    rows,
+                    next_due,
+                    failed: false,
+                },
+                Err(error) => {
+                    warn!(
+                        queue = key,
+                        "cannot read what is due, trying again: {error}"
+                    );
+                    Fetched {
+                        queue: key,
+                        rows: Vec::new(),
+                        more: true,
+                        next_due: None,
+                        failed: true,
+                    }
+                }
+            });
+        });
+    }
+
+    fn refill_endpoint(&mut self, name: &Arc<str>) {
+        let keys: Vec<i64> = self
+            .queues
+            .iter()
+            .filter(|(_, queue)| queue.spilled && queue.endpoint.as_ref() == Some(name))
+            .map(|(key, _)| *key)
+            .collect();
+        for key in keys {
+            self.refill(key);
+        }
+    }
+
+    fn on_fetched(&mut self, fetched: Fetched) {
+        let key = fetched.queue;
+        let first = fetched.rows.first();
+        let hook = first.and_then(|delivery| self.hook_of(delivery));
+        let Some(queue) = self.queues.get_mut(&key) else {
+            return;
+        };
+        if let Some(hook) = &hook {
+            queue.strict = hook.settings.ordering == Ordering::Strict;
+            queue.endpoint = Some(Arc::clone(&hook.settings.endpoint));
+        }
+        let ordering = hook.map_or(Ordering::Call, |hook| hook.settings.ordering);
+        let before = queue.taken();
+        queue.fetched(fetched.rows, fetched.more, ordering);
+        self.taken = self.taken + queue.taken() - before;
+        queue.due_at(fetched.next_due);
+        if fetched.failed {
+            let at = Instant::now() + Duration::from_secs(1);
+            self.timers.push(Reverse((at, Wake::Queue(key))));
+            return;
+        }
+        self.wait_for_due(key);
+        self.enlist(key);
+        let endpoint = self
+            .queues
+            .get(&key)
+            .and_then(|queue| queue.endpoint.clone());
+        if let Some(name) = endpoint {
+            self.pump(&name);
+        }
+        self.refill(key);
+        self.forget_if_idle(key);
+        self.publish();
+    }
+
+    /// Wakes a queue when what it has in the store is due.
+    fn wait_for_due(&mut self, key: i64) {
+        let Some(queue) = self.queues.get_mut(&key) else {
+            return;
+        };
+        let Some(due) = queue.next_due else {
+            return;
+        };
+        let pause = due.since(self.clock.now());
+        if pause.is_zero() {
+            queue.next_due = None;
+            queue.spill();
+            self.refill(key);
+            return;
+        }
+        let at = Instant::now() + pause.min(LONGEST_SLEEP);
+        if queue.wake_at.is_none_or(|known| at < known) {
+            queue.wake_at = Some(at);
+            self.timers.push(Reverse((at, Wake::Queue(key))));
+        }
+    }
+
+    fn on_timer(&mut self) {
+        let now = Instant::now();
+        while let Some(Reverse((at, _))) = self.timers.peek()
+            && *at <= now
+        {
+            let Some(Reverse((at, wake))) = self.timers.pop() else {
+                break;
+            };
+            match wake {
+                Wake::Endpoint(name) => {
+                    let Some(endpoint) = self.endpoints.get_mut(&name) else {
+                        continue;
+                    };
+                    if endpoint.wake_at == Some(at) {
+                        endpoint.wake_at = None;
+                    }
+                    if endpoint.is_circuit_open() {
+                        self.refill_endpoint(&name);
+                    }
+                    self.pump(&name);
+                }
+                Wake::Queue(key) => self.wake_queue(key, at),
+            }
+        }
+        self.publish();
+    }
+
+    fn wake_queue(&mut self, key: i64, at: Instant) {
+        let Some(queue) = self.queues.get_mut(&key) else {
+            return;
+        };
+        if queue.wake_at == Some(at) {
+            queue.wake_at = None;
+        }
+        queue.throttled = false;
+        let endpoint = queue.endpoint.clone();
+        self.wait_for_due(key);
+        self.refill(key);
+        self.enlist(key);
+        if let Some(name) = endpoint {
+            self.pump(&name);
+        }
+    }
+
+    fn forget_if_idle(&mut self, key: i64) {
+        let Some(queue) = self.queues.get(&key) else {
+            return;
+        };
+        if !queue.is_idle() || queue.limiter.is_some() {
+            return;
+        }
+        let endpoint = queue.endpoint.clone();
+        self.queues.remove(&key);
+        // An endpoint's limiter remembers its burst: it is forgotten only when there are many.
+        if let Some(name) = endpoint
+            && self.endpoints.len() > 1_000
+            && self.endpoints.get(&name).is_some_and(Endpoint::is_idle)
+        {
+            self.endpoints.remove(&name);
+        }
+    }
+
+    fn publish(&self) {
+        let number = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+        self.stats
+            .in_memory
+            .store(number(self.taken), Atomic::Relaxed);
+        self.stats
+            .in_flight
+            .store(number(self.in_flight), Atomic::Relaxed);
+    }
+}
+
+/// Makes a delivery's next attempt, at the hook's failover too where that is called for.
+async fn carry_out(
+    sender: &Sender,
+    delivery: Delivery,
+    hook: Arc<Hook>,
+    clock: &Clock,
+    backoff: Backoff,
+) -> Done {
+    let settings = &hook.settings;
+    let number = delivery.attempts + 1;
+    let retries_left = settings.retries.saturating_sub(delivery.attempts);
+    let began = clock.now();
+    let sent = sender
+        .send(&hook, &delivery, &settings.uri, number, began)
+        .await;
+    let decide = |answer: &Answer| {
+        decide(
+            answer,
+            number,
+            settings.retries,
+            backoff,
+            fastrand::f64(),
+            clock.now(),
+        )
+    };
+    let mut decision = decide(&sent.answer);
+    let answer = sent.answer.clone();
+    let mut attempts = vec![record(sent, number, retries_left, began)];
+    if let Some(failover) = &settings.failover_uri
+        && answer.asks_for_failover()
+    {
+        let began = clock.now();
+        let sent = sender.send(&hook, &delivery, failover, number, began).await;
+        if sent.answer.is_success() {
+            decision = Decision::Delivered;
+        }
+        attempts.push(record(sent, number, retries_left, began));
+    }
+    Done {
+        delivery,
+        hook,
+        answer,
+        attempts,
+        decision,
+    }
+}

@@ -1,0 +1,19 @@
+//! When, where and how requests are sent: order, limits, retries, signatures, forbidden addresses.
+//!
+//! It knows the store and HTTP, and nothing of the switch.
+
+mod attempt;
+mod disabler;
+mod dispatcher;
+mod endpoint;
+mod guard;
+mod queue;
+mod send;
+mod verdict;
+
+pub use dispatcher::{
+    DeliveryConfig, DeliveryHandle, DeliveryStats, Dispatcher, Inputs, Seen, SwitchOff,
+};
+pub use guard::{Denied, Guard, NoSuchHost};
+pub use send::{SendConfig, Sender, Sent};
+pub use verdict::{Answer, Backoff, Decision, decide, retry_after};

@@ -1,0 +1,334 @@
+//! One hook's deliveries: what is in memory, in which order it may go, and what still lies in the store.
+//!
+//! A bounded window of deliveries is held in memory. What does not fit stays where it was committed, and is
+//! fetched when there is room; a retry is fetched when it is due. So a restart, a backlog and a retry are
+//! one path, and memory does not grow with any of them.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use tokio::time::Instant;
+
+use super::endpoint::Limiter;
+use crate::hook::{Delivery, Ordering, RateLimit};
+use crate::time::Timestamp;
+
+/// The deliveries of one hook.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    /// Where they go; unknown until a delivery or the hook itself was seen.
+    pub(super) endpoint: Option<Arc<str>>,
+    /// The hook's own rate limit.
+    pub(super) limiter: Option<Limiter>,
+    /// Nothing is sent: the hook is off or gone.
+    pub(super) off: bool,
+    /// The hook's order is the store's business: only the oldest of each call is fetched.
+    pub(super) strict: bool,
+    /// When it is to be looked at again, where that is known.
+    pub(super) wake_at: Option<Instant>,
+    /// What is pending is being ended in the store, as long as this says so.
+    pub(super) emptying: Option<Arc<AtomicBool>>,
+    /// It stands among its endpoint's turns.
+    pub(super) in_turn: bool,
+    /// It waits for its own rate limit.
+    pub(super) throttled: bool,
+    /// More is due in the store than is in memory.
+    pub(super) spilled: bool,
+    /// The store is being asked.
+    pub(super) fetching: bool,
+    /// Something spilled while the store was being asked.
+    spilled_meanwhile: bool,
+    /// The earliest retry that is not due yet.
+    pub(super) next_due: Option<Timestamp>,
+    /// May be sent now.
+    ready: VecDeque<Delivery>,
+    /// The calls that have a first attempt ready or under way, and what waits for it.
+    lanes: HashMap<i64, VecDeque<Delivery>>,
+    /// Every delivery in memory, under way, or finished but not yet committed.
+    taken: HashSet<i64>,
+    /// When those whose outcome is not committed yet are tried again.
+    retries: HashMap<i64, Timestamp>,
+    /// What was settled while the store was being asked: its answer may be older.
+    settled_meanwhile: HashSet<i64>,
+}
+
+impl Queue {
+    /// A committed delivery. `false` where it stays in the store, because older ones do or because the
+    /// window is full.
+    pub(super) fn offer(&mut self, delivery: Delivery, ordering: Ordering, window: usize) -> bool {
+        self.strict = ordering == Ordering::Strict;
+        if self.off || self.spilled || ordering == Ordering::Strict || self.taken.len() >= window {
+            self.spill();
+            return false;
+        }
+        self.take(delivery, ordering);
+        true
+    }
+
+    /// Notes that the store has something that is due.
+    pub(super) fn spill(&mut self) {
+        self.spilled = true;
+        self.spilled_meanwhile = self.fetching;
+    }
+
+    fn take(&mut self, delivery: Delivery, ordering: Ordering) {
+        self.taken.insert(delivery.id);
+        if ordering == Ordering::Call && may_have_lane(&delivery) {
+            if let Some(waiting) = self.lanes.get_mut(&delivery.lane) {
+                waiting.push_back(delivery);
+                return;
+            }
+            self.lanes.insert(delivery.lane, VecDeque::new());
+        }
+        self.ready.push_back(delivery);
+    }
+
+    /// What the store had: everything due up to its limit. `more` where it had more than that.
+    pub(super) fn fetched(&mut self, rows: Vec<Delivery>, more: bool, ordering: Ordering) {
+        self.fetching = false;
+        self.spilled = more || self.spilled_meanwhile;
+        self.spilled_meanwhile = false;
+        let settled = std::mem::take(&mut self.settled_meanwhile);
+        for delivery in rows {
+            if !self.taken.contains(&delivery.id) && !settled.contains(&delivery.id) {
+                self.take(delivery, ordering);
+            }
+        }
+    }
+
+    /// Which deliveries the store need not give again.
+    pub(super) fn held(&self) -> HashSet<i64> {
+        self.taken.clone()
+    }
+
+    /// How many deliveries are in memory or under way.
+    pub(super) fn taken(&self) -> usize {
+        self.taken.len()
+    }
+
+    /// How many may be sent now.
+    pub(super) fn ready(&self) -> usize {
+        self.ready.len()
+    }
+
+    /// The next one to send.
+    pub(super) fn next(&mut self) -> Option<Delivery> {
+        self.ready.pop_front()
+    }
+
+    /// Puts back what [`Queue::next`] gave.
+    pub(super) fn put_back(&mut self, delivery: Delivery) {
+        self.ready.push_front(delivery);
+    }
+
+    /// An attempt ended: what waited for it may go.
+    pub(super) fn attempted(&mut self, delivery: &Delivery) {
+        if !may_have_lane(delivery) {
+            return;
+        }
+        match self.lanes.get_mut(&delivery.lane).map(VecDeque::pop_front) {
+            // Before the others: it is older than most of them.
+            Some(Some(next)) => self.ready.push_front(next),
+            Some(None) => {
+                self.lanes.remove(&delivery.lane);
+            }
+            None => {}
+        }
+    }
+
+    /// An outcome is on its way to the store: tried again then.
+    pub(super) fn will_retry(&mut self, id: i64, at: Timestamp) {
+        self.retries.insert(id, at);
+    }
+
+    /// An outcome was committed: the delivery is tried again, or finished.
+    pub(super) fn settled(&mut self, id: i64, retries: bool) {
+        self.taken.remove(&id);
+        let retry_at = self.retries.remove(&id).filter(|_| retries);
+        if self.fetching {
+            self.settled_meanwhile.insert(id);
+        }
+        self.due_at(retry_at);
+    }
+
+    /// Something in the store will be due then.
+    pub(super) fn due_at(&mut self, at: Option<Timestamp>) {
+        self.next_due = match (self.next_due, at) {
+            (Some(known), Some(at)) => Some(known.min(at)),
+            (known, at) => known.or(at),
+        };
+    }
+
+    /// Gives back to the store all that is not under way.
+    pub(super) fn evict(&mut self) {
+        if !self.ready.is_empty() || self.lanes.values().any(|waiting| !waiting.is_empty()) {
+            self.spill();
+        }
+        for delivery in std::mem::take(&mut self.ready) {
+            self.taken.remove(&delivery.id);
+            if may_have_lane(&delivery) {
+                let waiting = self.lanes.remove(&delivery.lane).unwrap_or_default();
+                self.forget(&waiting);
+            }
+        }
+        let mut lanes = std::mem::take(&mut self.lanes);
+        for waiting in lanes.values_mut() {
+            self.forget(waiting);
+            waiting.clear();
+        }
+        self.lanes = lanes;
+    }
+
+    fn forget(&mut self, deliveries: &VecDeque<Delivery>) {
+        for delivery in deliveries {
+            self.taken.remove(&delivery.id);
+        }
+    }
+
+    /// Follows a change of the hook's own rate limit.
+    pub(super) fn limit_to(&mut self, limit: Option<RateLimit>) {
+        if self.limiter.as_ref().map(Limiter::limit) != limit {
+            self.limiter = limit.map(Limiter::new);
+        }
+    }
+
+    /// Whether nothing would be lost by forgetting it.
+    pub(super) fn is_idle(&self) -> bool {
+        self.taken.is_empty()
+            && !self.spilled
+            && !self.fetching
+            && !self.in_turn
+            && !self.throttled
+            && self.next_due.is_none()
+            && self.emptying.is_none()
+    }
+}
+
+/// Whether later events of the call may wait for this delivery, or it for earlier ones: retries do not.
+fn may_have_lane(delivery: &Delivery) -> bool {
+    delivery.lane != 0 && delivery.attempts == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::hook::{Format, Verb, WebhookId};
+    use crate::trigger::Trigger;
+
+    fn delivery(id: i64, lane: i64) -> Delivery {
+        Delivery {
+            id,
+            queue: 1,
+            account_id: "default".into(),
+            hook_id: "hook".into(),
+            trigger: Trigger::ChannelCreate,
+            call_id: None,
+            lane,
+            webhook_id: WebhookId([0; 16]),
+            occurred_at: Timestamp(0),
+            verb: Verb::Post,
+            format: Format::Json,
+            body: Bytes::new(),
+            attempts: 0,
+            due_at: Timestamp(0),
+            skipped: false,
+            ad_hoc: None,
+        }
+    }
+
+    fn next_id(queue: &mut Queue) -> Option<i64> {
+        queue.next().map(|delivery| delivery.id)
+    }
+
+    #[test]
+    fn a_call_waits_for_its_own_first_attempt_and_for_no_other_call() {
+        let mut queue = Queue::default();
+        for (id, lane) in [(1, 7), (2, 7), (3, 8), (4, 7), (5, 0), (6, 0)] {
+            assert!(queue.offer(delivery(id, lane), Ordering::Call, 100));
+        }
+        let first = queue.next().unwrap();
+        assert_eq!(first.id, 1);
+        assert_eq!(next_id(&mut queue), Some(3));
+        assert_eq!(next_id(&mut queue), Some(5), "no call, no order");
+        assert_eq!(next_id(&mut queue), Some(6));
+        assert_eq!(next_id(&mut queue), None);
+
+        queue.attempted(&first);
+        let second = queue.next().unwrap();
+        assert_eq!(second.id, 2);
+        assert_eq!(next_id(&mut queue), None);
+        queue.attempted(&second);
+        assert_eq!(next_id(&mut queue), Some(4));
+    }
+
+    #[test]
+    fn what_does_not_fit_stays_in_the_store_and_all_after_it_too() {
+        let mut queue = Queue::default();
+        assert!(queue.offer(delivery(1, 0), Ordering::Call, 2));
+        assert!(queue.offer(delivery(2, 0), Ordering::Call, 2));
+        assert!(!queue.offer(delivery(3, 0), Ordering::Call, 2));
+        assert_eq!(next_id(&mut queue), Some(1));
+        queue.settled(1, false);
+        assert!(
+            !queue.offer(delivery(4, 0), Ordering::Call, 2),
+            "3 is older"
+        );
+
+        queue.fetching = true;
+        assert_eq!(next_id(&mut queue), Some(2));
+        queue.settled(2, false);
+        // The answer is older than the settling of 2, and younger than nothing else.
+        queue.fetched(
+            vec![delivery(2, 0), delivery(3, 0), delivery(4, 0)],
+            false,
+            Ordering::Call,
+        );
+        assert_eq!(next_id(&mut queue), Some(3));
+        assert_eq!(next_id(&mut queue), Some(4));
+        assert_eq!(next_id(&mut queue), None);
+        queue.settled(3, false);
+        queue.settled(4, false);
+        assert!(queue.is_idle());
+    }
+
+    #[test]
+    fn what_spills_while_the_store_is_asked_is_asked_for_again() {
+        let mut queue = Queue::default();
+        queue.spill();
+        queue.fetching = true;
+        assert!(!queue.offer(delivery(9, 0), Ordering::Call, 2));
+        queue.fetched(Vec::new(), false, Ordering::Call);
+        assert!(queue.spilled);
+    }
+
+    #[test]
+    fn eviction_keeps_the_place_of_what_is_under_way() {
+        let mut queue = Queue::default();
+        for (id, lane) in [(1, 7), (2, 7), (3, 8)] {
+            queue.offer(delivery(id, lane), Ordering::Call, 100);
+        }
+        let first = queue.next().unwrap();
+        queue.evict();
+        assert!(queue.spilled);
+        assert_eq!(queue.taken(), 1);
+        queue.fetching = true;
+        queue.fetched(
+            vec![delivery(1, 7), delivery(2, 7), delivery(3, 8)],
+            false,
+            Ordering::Call,
+        );
+        assert_eq!(next_id(&mut queue), Some(3), "2 waits for 1");
+        queue.attempted(&first);
+        assert_eq!(next_id(&mut queue), Some(2));
+    }
+
+    #[test]
+    fn strict_order_is_the_stores_business() {
+        let mut queue = Queue::default();
+        assert!(!queue.offer(delivery(1, 7), Ordering::Strict, 100));
+        assert!(queue.spilled);
+    }
+}

@@ -1,0 +1,366 @@
+//! One request: made, signed, sent, and what came of it.
+
+use std::error::Error;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Client, Method, Response};
+use tokio::time::Instant;
+use url::Url;
+
+use super::guard::{Denied, Guard, GuardedResolver, NoSuchHost};
+use super::verdict::{Answer, retry_after};
+use crate::hook::{Delivery, Hook, Verb};
+use crate::time::Timestamp;
+
+/// No answer is read further than this: a receiver cannot make us hold more.
+const READ_AT_MOST: usize = 64 * 1024;
+/// As much of an answer is kept in the attempts.
+const KEPT_OF_ANSWER: usize = 4 * 1024;
+
+/// How requests are made.
+#[derive(Debug, Clone)]
+pub struct SendConfig {
+    /// How long a connection may take.
+    pub connect_timeout: Duration,
+    /// How long a request may take in all, unless its hook says otherwise.
+    pub request_timeout: Duration,
+    /// Idle connections kept for each host.
+    pub idle_connections: usize,
+}
+
+/// What came of one request.
+#[derive(Debug, Clone)]
+pub struct Sent {
+    /// What it means.
+    pub answer: Answer,
+    /// Kazoo's `client_error`: why there was no answer.
+    pub client_error: Option<&'static str>,
+    /// The client's own words for it.
+    pub detail: Option<String>,
+    /// Where it went, query string and all.
+    pub uri: String,
+    /// How.
+    pub method: &'static str,
+    /// The headers sent; the values of the hook's own are hidden.
+    pub req_headers: Vec<(String, String)>,
+    /// The headers of the answer.
+    pub resp_headers: Vec<(String, String)>,
+    /// The first 4 KiB of the answer.
+    pub resp_body: String,
+    /// How long it took.
+    pub duration: Duration,
+}
+
+impl Sent {
+    /// The status code, where there was an answer.
+    pub fn status(&self) -> Option<u16> {
+        match self.answer {
+            Answer::Status { code, .. } => Some(code),
+            _ => None,
+        }
+    }
+
+    /// Kazoo's `reason` of a failed attempt.
+    pub fn reason(&self) -> Option<&'static str> {
+        match &self.answer {
+            answer if answer.is_success() => None,
+            Answer::Status { .. } => Some("bad response code"),
+            Answer::NotAllowed => Some("address not allowed"),
+            _ => Some("http client error"),
+        }
+    }
+}
+
+/// Sends requests over connections that are kept.
+#[derive(Debug, Clone)]
+pub struct Sender {
+    client: Client,
+    guard: Arc<Guard>,
+    request_timeout: Duration,
+}
+
+impl Sender {
+    /// A client without redirects and without proxies: whatever the environment says, a request goes to
+    /// the address that the guard has seen.
+    ///
+    /// # Errors
+    /// TLS cannot be set up.
+    pub fn new(config: &SendConfig, guard: Guard) -> Result<Self, reqwest::Error> {
+        let guard = Arc::new(guard);
+        let client = Client::builder()
+            .user_agent(concat!("switchhook/", env!("CARGO_PKG_VERSION")))
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .connect_timeout(config.connect_timeout)
+            .pool_max_idle_per_host(config.idle_connections)
+            .pool_idle_timeout(Duration::from_secs(30))
+            .tcp_nodelay(true)
+            .dns_resolver(Arc::new(GuardedResolver(Arc::clone(&guard))))
+            .build()?;
+        Ok(Self {
+            client,
+            guard,
+            request_timeout: config.request_timeout,
+        })
+    }
+
+    /// Makes the `attempt`th request for `delivery`, to `uri` (the hook's own or its failover).
+    pub async fn send(
+        &self,
+        hook: &Hook,
+        delivery: &Delivery,
+        uri: &Url,
+        attempt: u32,
+        now: Timestamp,
+    ) -> Sent {
+        let started = Instant::now();
+        let request = prepare(hook, delivery, uri, attempt, now);
+        let shown = shown_headers(hook, &request.headers);
+        let limit = hook.settings.timeout.unwrap_or(self.request_timeout);
+        let outcome = match self.guard.check_uri(&request.uri) {
+            Err(denied) => Err(Failure::from(denied)),
+            Ok(()) => self.exchange(&request, limit, now).await,
+        };
+        let mut sent = Sent {
+            answer: Answer::Broken,
+            client_error: None,
+            detail: None,
+            uri: request.uri.into(),
+            method: delivery.verb.method(),
+            req_headers: shown,
+            resp_headers: Vec::new(),
+            resp_body: String::new(),
+            duration: started.elapsed(),
+        };
+        match outcome {
+            Ok(received) => {
+                sent.answer = received.answer;
+                sent.resp_headers = received.headers;
+                sent.resp_body = received.body;
+            }
+            Err(failure) => {
+                sent.answer = failure.answer;
+                sent.client_error = Some(failure.client_error);
+                sent.detail = Some(failure.detail);
+            }
+        }
+        sent
+    }
+
+    async fn exchange(
+        &self,
+        request: &Prepared,
+        limit: Duration,
+        now: Timestamp,
+    ) -> Result<Received, Failure> {
+        let mut builder = self
+            .client
+            .request(request.method.clone(), request.uri.clone())
+            .headers(request.headers.clone())
+            .timeout(limit);
+        if let Some(body) = &request.body {
+            builder = builder.body(body.clone());
+        }
+        let response = builder.send().await?;
+        let code = response.status().as_u16();
+        let headers = response
+            .headers()
+            .iter()
+            .map(|(name, value)| (name.to_string(), lossy(value.as_bytes())))
+            .collect();
+        let retry_after = response
+            .headers()
+            .get(reqwest::header::RETRY_AFTER)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|value| retry_after(value, now));
+        Ok(Received {
+            answer: Answer::Status { code, retry_after },
+            headers,
+            body: read_start(response).await,
+        })
+    }
+}
+
+/// A request, ready to go.
+struct Prepared {
+    method: Method,
+    uri: Url,
+    headers: HeaderMap,
+    body: Option<Bytes>,
+}
+
+struct Received {
+    answer: Answer,
+    headers: Vec<(String, String)>,
+    body: String,
+}
+
+/// Why there was no answer.
+struct Failure {
+    answer: Answer,
+    client_error: &'static str,
+    detail: String,
+}
+
+impl From<Denied> for Failure {
+    fn from(denied: Denied) -> Self {
+        Self {
+            answer: Answer::NotAllowed,
+            client_error: "address_not_allowed",
+            detail: denied.to_string(),
+        }
+    }
+}
+
+impl From<reqwest::Error> for Failure {
+    fn from(error: reqwest::Error) -> Self {
+        let causes = || causes_of(&error);
+        if let Some(denied) = causes().find_map(|cause| cause.downcast_ref::<Denied>()) {
+            return (*denied).into();
+        }
+        let io = || causes().find_map(|cause| cause.downcast_ref::<io::Error>());
+        let (answer, client_error) = if causes().any(|cause| cause.is::<NoSuchHost>()) {
+            (Answer::NotConnected, "nxdomain")
+        } else if causes().any(|cause| cause.is::<rustls::Error>()) {
+            (Answer::NotConnected, "tls")
+        } else if error.is_timeout() && error.is_connect() {
+            (Answer::NotConnected, "connect_timeout")
+        } else if error.is_timeout() {
+            (Answer::TimedOut, "timeout")
+        } else {
+            let name = match io().map(io::Error::kind) {
+                Some(io::ErrorKind::ConnectionRefused) => "econnrefused",
+                Some(io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe) => "econnreset",
+                Some(io::ErrorKind::HostUnreachable) => "ehostunreach",
+                Some(io::ErrorKind::NetworkUnreachable) => "enetunreach",
+                Some(io::ErrorKind::TimedOut) => "timeout",
+                Some(io::ErrorKind::UnexpectedEof) => "closed",
+                _ if error.is_connect() => "connect_failed",
+                _ => "closed",
+            };
+            let answer = match error.is_connect() {
+                true => Answer::NotConnected,
+                false => Answer::Broken,
+            };
+            (answer, name)
+        };
+        let detail = causes().last().map(|cause| cause.to_string());
+        Self {
+            answer,
+            client_error,
+            detail: detail.unwrap_or_default(),
+        }
+    }
+}
+
+/// An error and all that caused it.
+fn causes_of(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
+    let first: &(dyn Error + 'static) = error;
+    std::iter::successors(Some(first), |&cause| cause.source()).flat_map(unwrap_io)
+}
+
+/// An error and what an `io::Error` among them wraps, which `source` passes over.
+fn unwrap_io<'a>(
+    error: &'a (dyn Error + 'static),
+) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    let inner = error
+        .downcast_ref::<io::Error>()
+        .and_then(io::Error::get_ref)
+        .map(|inner| inner as &(dyn Error + 'static));
+    [Some(error), inner].into_iter().flatten()
+}
+
+fn prepare(hook: &Hook, delivery: &Delivery, uri: &Url, attempt: u32, now: Timestamp) -> Prepared {
+    let mut uri = uri.clone();
+    let id = delivery.webhook_id.to_string();
+    let mut headers = HeaderMap::with_capacity(12);
+    for (name, value) in &hook.settings.headers {
+        // Both were checked when the hook was written.
+        if let (Ok(name), Ok(value)) = (
+            HeaderName::from_bytes(name.as_bytes()),
+            HeaderValue::from_str(value).or_else(|_| HeaderValue::from_bytes(value.as_bytes())),
+        ) {
+            headers.insert(name, value);
+        }
+    }
+    let mut put = |name: &'static str, value: String| {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            headers.insert(name, value);
+        }
+    };
+    let (method, body) = match delivery.verb {
+        Verb::Get => {
+            let added = lossy(&delivery.body);
+            let query = match uri.query() {
+                Some(query) if !query.is_empty() => format!("{query}&{added}"),
+                _ => added,
+            };
+            uri.set_query(Some(&query));
+            (Method::GET, None)
+        }
+        Verb::Post => (Method::POST, Some(delivery.body.clone())),
+        Verb::Put => (Method::PUT, Some(delivery.body.clone())),
+    };
+    let signed = match &body {
+        Some(body) => &body[..],
+        None => uri.query().unwrap_or_default().as_bytes(),
+    };
+    if let Some(signature) = hook.secrets.signature(&id, now, signed) {
+        put("webhook-signature", signature);
+    }
+    put("webhook-id", id.clone());
+    put("webhook-timestamp", now.unix_seconds().to_string());
+    put("webhook-attempt", attempt.to_string());
+    put("idempotency-key", id);
+    put("x-hook-id", delivery.hook_id.to_string());
+    put("x-account-id", delivery.account_id.to_string());
+    if body.is_some() && !headers.contains_key(CONTENT_TYPE) {
+        let content_type = HeaderValue::from_static(delivery.format.content_type());
+        headers.insert(CONTENT_TYPE, content_type);
+    }
+    Prepared {
+        method,
+        uri,
+        headers,
+        body,
+    }
+}
+
+/// The headers for the attempts log: what the hook's owner set may be a credential.
+fn shown_headers(hook: &Hook, headers: &HeaderMap) -> Vec<(String, String)> {
+    let own = |name: &str| {
+        let mut names = hook.settings.headers.iter().map(|(name, _)| name);
+        names.any(|own| own.eq_ignore_ascii_case(name))
+    };
+    headers
+        .iter()
+        .map(|(name, value)| match own(name.as_str()) {
+            true => (name.to_string(), "***".to_owned()),
+            false => (name.to_string(), lossy(value.as_bytes())),
+        })
+        .collect()
+}
+
+/// The start of an answer's body. The status has decided: a body that breaks off, or drips until the
+/// request's time is over, changes nothing.
+async fn read_start(mut response: Response) -> String {
+    let mut kept = Vec::new();
+    let mut read = 0;
+    while read < READ_AT_MOST {
+        let Ok(Some(chunk)) = response.chunk().await else {
+            break;
+        };
+        read += chunk.len();
+        let room = KEPT_OF_ANSWER - kept.len();
+        kept.extend_from_slice(&chunk[..chunk.len().min(room)]);
+    }
+    lossy(&kept)
+}
+
+fn lossy(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}

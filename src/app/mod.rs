@@ -1,0 +1,380 @@
+//! Builds the parts, starts them in order, and stops them in the reverse one. The only room that knows all
+//! others.
+
+mod pipeline;
+
+use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tracing::{info, warn};
+
+use self::pipeline::Pipeline;
+pub use self::pipeline::PipelineStats;
+use crate::api::{self, ApiState};
+use crate::call::{Fact, Payload, Rules, Tracker, TrackerConfig};
+use crate::config::Config;
+use crate::delivery::{
+    Backoff, DeliveryConfig, DeliveryHandle, Dispatcher, Guard, Inputs, SendConfig, Sender,
+    SwitchOff,
+};
+use crate::esl::{Client, ClientConfig, CommandError, Limits, Password};
+use crate::hook::{Index, RateLimit, Router};
+use crate::registry::Registry;
+use crate::store::{Store, StoreConfig, StoreError};
+use crate::time::Clock;
+use crate::trigger::Trigger;
+
+/// Why the daemon did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A port is taken, or the address is not ours.
+    #[error("{key} = {address:?}: cannot listen there: {source}{}", in_use(.source))]
+    Listen {
+        /// The key of the configuration.
+        key: &'static str,
+        /// What it says.
+        address: String,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The switch's user or password cannot be sent.
+    #[error("[switch] user, password: {0}")]
+    Login(#[from] CommandError),
+    /// The admin token's file.
+    #[error("{path}: cannot keep the admin token there: {source}")]
+    Token {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The HTTP client.
+    #[error("cannot set up the HTTP client: {0}")]
+    Http(#[from] reqwest::Error),
+}
+
+fn in_use(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        std::io::ErrorKind::AddrInUse => {
+            " (another program has it; is a switchhook running already?)"
+        }
+        _ => "",
+    }
+}
+
+/// The running daemon.
+pub struct App {
+    api_address: SocketAddr,
+    store: Store,
+    delivery: DeliveryHandle,
+    stop_reading: watch::Sender<bool>,
+    stop_api: watch::Sender<bool>,
+    reading: JoinHandle<()>,
+    sending: JoinHandle<()>,
+    serving: JoinHandle<()>,
+    shutdown_timeout: Duration,
+}
+
+impl App {
+    /// Starts everything. When it returns, the store is open, the API answers, and the switch is being
+    /// connected to.
+    ///
+    /// # Errors
+    /// What stands in the way; nothing is left running.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        // The only reason to refuse is that there is one already, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let clock = Clock::system();
+        let listener = listen("[api] listen", &config.api.listen).await?;
+        let api_address = listener.local_addr().map_err(|source| StartError::Listen {
+            key: "[api] listen",
+            address: config.api.listen.clone(),
+            source,
+        })?;
+        let opened = Store::open(store_config(&config), clock.clone())?;
+        let store = opened.store;
+        let admin_token = admin_token(&config)?;
+        let hooks = store.read(crate::store::hooks::all).await?;
+        info!(hooks = hooks.len(), database = %config.store.path.display(), "the store is open");
+        let index = Arc::new(Index::new(hooks));
+
+        let sender = Sender::new(&send_config(&config), guard(&config))?;
+        let (dispatcher, delivery, switched_off) = Dispatcher::new(
+            delivery_config(&config),
+            store.clone(),
+            sender.clone(),
+            Arc::clone(&index),
+            clock.clone(),
+        );
+        let registry = Registry::load(
+            store.clone(),
+            Arc::clone(&index),
+            delivery.clone(),
+            rules(&config),
+            clock.clone(),
+        )
+        .await?;
+
+        let client = Client::new(client_config(&config, clock.clone()))?;
+        let link = client.status();
+        let pipeline = Pipeline::new(
+            client,
+            Tracker::new(tracker_config(&config)),
+            Arc::clone(&registry),
+            store.clone(),
+            clock.clone(),
+            config.store.stall_timeout_ms.0,
+        );
+        let pipeline_stats = pipeline.stats();
+
+        let state = ApiState::new(
+            Arc::clone(&registry),
+            store.clone(),
+            delivery.clone(),
+            sender,
+            admin_token,
+            health_sources(link, store.clone(), delivery.clone(), pipeline_stats),
+            clock.clone(),
+        );
+        let (stop_reading, reading_stops) = watch::channel(false);
+        let (stop_api, api_stops) = watch::channel(false);
+        let warden = Warden {
+            registry,
+            router: Router::new(index),
+            store: store.clone(),
+            clock,
+        };
+        tokio::spawn(warden.run(switched_off));
+        let inputs = Inputs {
+            committed: opened.committed,
+            settled: opened.settled,
+        };
+        Ok(Self {
+            api_address,
+            store,
+            delivery,
+            stop_reading,
+            stop_api,
+            sending: tokio::spawn(dispatcher.run(inputs)),
+            serving: tokio::spawn(api::serve(listener, state, api_stops)),
+            reading: tokio::spawn(pipeline.run(reading_stops)),
+            shutdown_timeout: config.delivery.shutdown_timeout_ms.0,
+        })
+    }
+
+    /// Where the API listens.
+    pub fn api_address(&self) -> SocketAddr {
+        self.api_address
+    }
+
+    /// Stops: no new request of any kind, those under way end or are given up after the configured time,
+    /// then the last events are read and everything is committed.
+    pub async fn stop(self) {
+        self.stop_api.send_replace(true);
+        self.delivery.stop();
+        let sending = tokio::time::timeout(self.shutdown_timeout, self.sending);
+        if sending.await.is_err() {
+            warn!("requests are still under way; they will be made again at the next start");
+        }
+        self.stop_reading.send_replace(true);
+        let rest = async {
+            // Neither has anything to lose by a panic elsewhere.
+            let _ = self.reading.await;
+            let _ = self.serving.await;
+        };
+        if tokio::time::timeout(Duration::from_secs(2), rest).await.is_err() {
+            warn!("connections of the API are still open; they are cut off");
+        }
+        self.store.close().await;
+    }
+}
+
+/// Switches off the hooks that delivery says have failed too often, and tells who wants to know.
+struct Warden {
+    registry: Arc<Registry>,
+    router: Router,
+    store: Store,
+    clock: Clock,
+}
+
+impl Warden {
+    async fn run(self, mut switched_off: mpsc::UnboundedReceiver<SwitchOff>) {
+        while let Some(off) = switched_off.recv().await {
+            let switched = self
+                .registry
+                .switch_off(&off.account_id, &off.hook_id, &off.reason)
+                .await;
+            match switched {
+                Ok(true) => {
+                    warn!(hook_id = %off.hook_id, account_id = %off.account_id, "switched off: {}", off.reason);
+                    self.tell(&off).await;
+                }
+                Ok(false) => {}
+                Err(problem) => {
+                    warn!(hook_id = %off.hook_id, "cannot be switched off in the store: {problem}");
+                }
+            }
+        }
+    }
+
+    async fn tell(&self, off: &SwitchOff) {
+        let mut payload = Payload::default();
+        payload.set("webhook_id", &*off.hook_id);
+        payload.set("disable_reason", &*off.reason);
+        let fact = Fact {
+            trigger: Trigger::WebhookDisabled,
+            at: self.clock.now(),
+            core_uuid: Arc::clone(&off.hook_id),
+            sequence: 0,
+            account_id: Arc::clone(&off.account_id),
+            call_id: None,
+            call_uuid: None,
+            internal_leg: false,
+            call_type: None,
+            numbers: Arc::default(),
+            reconciled: false,
+            switch_event: None,
+            subscription: None,
+            payload,
+        };
+        let Some(mut record) = self.router.route(&fact, &self.registry.accounts()) else {
+            return;
+        };
+        while let Err(refused) = self.store.offer(record) {
+            record = refused;
+            self.store.room().await;
+        }
+    }
+}
+
+async fn listen(key: &'static str, address: &str) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|source| StartError::Listen {
+            key,
+            address: address.to_owned(),
+            source,
+        })
+}
+
+/// The admin token of the configuration, or the one kept beside the database, made at the first start.
+fn admin_token(config: &Config) -> Result<String, StartError> {
+    if let Some(token) = &config.api.admin_token {
+        return Ok(token.0.clone());
+    }
+    let path = admin_token_file(&config.store.path);
+    let failed = |source| StartError::Token {
+        path: path.clone(),
+        source,
+    };
+    match std::fs::read_to_string(&path) {
+        Ok(token) if !token.trim().is_empty() => return Ok(token.trim().to_owned()),
+        Ok(_) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(failed(error)),
+    }
+    let mut bytes = [0; 24];
+    getrandom::fill(&mut bytes).map_err(|error| failed(std::io::Error::other(error)))?;
+    let token: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    let mut file = options.open(&path).map_err(failed)?;
+    std::io::Write::write_all(&mut file, format!("{token}\n").as_bytes()).map_err(failed)?;
+    info!(file = %path.display(), "made an admin token for the API");
+    Ok(token)
+}
+
+/// Where the admin token is kept when the configuration names none.
+pub fn admin_token_file(database: &Path) -> PathBuf {
+    database.with_file_name("admin-token")
+}
+
+fn store_config(config: &Config) -> StoreConfig {
+    let mut store = StoreConfig::at(&config.store.path);
+    store.durability = match config.store.durability {
+        crate::config::Durability::Process => crate::store::Durability::Process,
+        crate::config::Durability::Power => crate::store::Durability::Power,
+    };
+    store.retention = Duration::from_secs(u64::from(config.store.retention_days) * 86_400);
+    store.max_attempts_rows = config.store.max_attempts_rows;
+    store
+}
+
+fn send_config(config: &Config) -> SendConfig {
+    SendConfig {
+        connect_timeout: config.delivery.connect_timeout_ms.0,
+        request_timeout: config.delivery.request_timeout_ms.0,
+        idle_connections: config.delivery.endpoint_in_flight as usize,
+    }
+}
+
+fn guard(config: &Config) -> Guard {
+    Guard {
+        deny_private: config.delivery.deny_private,
+        deny_networks: config.delivery.deny_networks.clone(),
+    }
+}
+
+fn delivery_config(config: &Config) -> DeliveryConfig {
+    let delivery = &config.delivery;
+    DeliveryConfig {
+        rate: RateLimit {
+            per_second: delivery.endpoint_rate,
+            burst: delivery.endpoint_burst,
+        },
+        in_flight: delivery.endpoint_in_flight as usize,
+        backoff: Backoff {
+            base: delivery.retry_base_ms.0,
+            cap: delivery.retry_cap_ms.0,
+        },
+        disable_after: match delivery.disable_disabler {
+            true => 0,
+            false => delivery.attempt_failure_count as usize,
+        },
+        disable_within: delivery.attempt_failure_expiry_ms.0,
+        log_successes: delivery.log_successful_attempts,
+    }
+}
+
+fn rules(config: &Config) -> Rules {
+    Rules {
+        default: config.accounts.default.as_str().into(),
+        order: config.accounts.order.clone(),
+        trust_sip_header: config.accounts.trust_sip_header,
+    }
+}
+
+fn tracker_config(config: &Config) -> TrackerConfig {
+    TrackerConfig {
+        click_to_call_variable: config.events.click_to_call_variable.clone(),
+        export_variables: config.events.export_variables.clone(),
+    }
+}
+
+/// How the switch is reached, as the configuration says.
+pub fn client_config(config: &Config, clock: Clock) -> ClientConfig {
+    let switch = &config.switch;
+    let mut client = ClientConfig::new(
+        switch.host.clone(),
+        switch.port,
+        Password::new(switch.password.0.clone()),
+    );
+    client.user = switch.user.clone();
+    client.connect_timeout = switch.connect_timeout_ms.0;
+    client.heartbeat_timeout = switch.heartbeat_timeout_ms.0;
+    client.limits = Limits {
+        head: usize::try_from(switch.max_header_bytes).unwrap_or(usize::MAX),
+        body: usize::try_from(switch.max_body_bytes).unwrap_or(usize::MAX),
+    };
+    client.clock = clock;
+    client
+}

@@ -1,0 +1,298 @@
+//! The read path: an event of the switch, the facts in it, the deliveries of each, into the store.
+//!
+//! Nothing here waits for HTTP, and the wait for the store is bounded: a store that stalls longer than that
+//! sheds events, which is counted, logged once, and mended afterwards by asking the switch what is alive.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tracing::{debug, error, info, warn};
+
+use crate::call::{Fact, Payload, Snapshot, Tracker, Wanted};
+use crate::esl::{Client, Command, Event, Notice, Wanted as Subscription};
+use crate::hook::{Record, Router};
+use crate::registry::Registry;
+use crate::store::Store;
+use crate::time::Clock;
+use crate::trigger::{Trigger, TriggerSet};
+
+/// Tags of the questions we ask the switch.
+const CORE_UUID: u32 = 1;
+const CHANNELS: u32 = 2;
+
+/// Numbers of the read path, for health and metrics.
+#[derive(Debug, Default)]
+pub struct PipelineStats {
+    /// Events that the tracker saw.
+    pub events: AtomicU64,
+    /// Facts that were told.
+    pub facts: AtomicU64,
+    /// Facts that somebody wanted.
+    pub recorded: AtomicU64,
+    /// Events whose facts could not be stored.
+    pub shed: AtomicU64,
+    /// Whether events are being shed just now.
+    pub shedding: AtomicBool,
+    /// Legs that are alive.
+    pub live_legs: AtomicU64,
+}
+
+/// The read path's state.
+pub(super) struct Pipeline {
+    client: Client,
+    tracker: Tracker,
+    router: Router,
+    registry: Arc<Registry>,
+    store: Store,
+    clock: Clock,
+    stats: Arc<PipelineStats>,
+    /// How long the store may keep the read path waiting.
+    patience: Duration,
+    facts: Vec<Fact>,
+    core_uuid: Arc<str>,
+    /// Events shed since the store last took one.
+    shed: u64,
+    /// Events shed since the connection was made or lost, for `switch_*`.
+    shed_unsaid: u64,
+    all_calls: bool,
+}
+
+impl Pipeline {
+    pub(super) fn new(
+        client: Client,
+        tracker: Tracker,
+        registry: Arc<Registry>,
+        store: Store,
+        clock: Clock,
+        patience: Duration,
+    ) -> Self {
+        let router = Router::new(Arc::clone(registry.index()));
+        Self {
+            client,
+            tracker,
+            router,
+            registry,
+            store,
+            clock,
+            stats: Arc::default(),
+            patience,
+            facts: Vec::new(),
+            core_uuid: "".into(),
+            shed: 0,
+            shed_unsaid: 0,
+            all_calls: false,
+        }
+    }
+
+    pub(super) fn stats(&self) -> Arc<PipelineStats> {
+        Arc::clone(&self.stats)
+    }
+
+    /// Reads until `stop` says so.
+    pub(super) async fn run(mut self, mut stop: watch::Receiver<bool>) {
+        let mut changes = self.registry.changes();
+        self.subscribe();
+        loop {
+            tokio::select! {
+                biased;
+                _ = stop.wait_for(|stop| *stop) => break,
+                changed = changes.changed() => match changed {
+                    Ok(()) => self.subscribe(),
+                    Err(_) => break,
+                },
+                notice = self.client.next() => self.on_notice(notice).await,
+            }
+        }
+        if let Some(core_uuid) = self.saved_legs().await {
+            debug!(%core_uuid, "the live legs are kept for the next start");
+        }
+    }
+
+    /// Asks the switch for exactly what hooks and tracker need.
+    fn subscribe(&mut self) {
+        let (mut triggers, switch_events) = self.registry.index().wanted();
+        self.all_calls = self.tracker.met_subscription();
+        if self.all_calls {
+            triggers = triggers.union(TriggerSet::all());
+        }
+        let wanted = Wanted {
+            triggers,
+            switch_events,
+        };
+        let (names, subclasses) = wanted.events_needed();
+        let mut subscription = Subscription::default();
+        let custom = subclasses.iter().map(|subclass| format!("CUSTOM {subclass}"));
+        for event in names.iter().cloned().chain(custom) {
+            if let Err(problem) = subscription.insert(&event) {
+                warn!(event, "a hook asks for a switch event that cannot be asked for: {problem}");
+            }
+        }
+        self.tracker.want(wanted);
+        self.client.subscribe(subscription);
+    }
+
+    async fn on_notice(&mut self, notice: Notice) {
+        match notice {
+            Notice::Event(event) => self.on_event(&event).await,
+            Notice::Connected => {
+                self.ask(CORE_UUID, "global_getvar core_uuid");
+                self.ask(CHANNELS, "show channels as json");
+                self.say_of_switch(Trigger::SwitchConnected, "connected").await;
+            }
+            Notice::Disconnected { reason } => {
+                let reason = reason.to_string();
+                self.say_of_switch(Trigger::SwitchDisconnected, &reason).await;
+            }
+            Notice::BadEvent(problem) => {
+                warn!("an event of the switch could not be read and is passed over: {problem}");
+            }
+            Notice::Reply { tag, result } => match result {
+                Ok(answer) => self.on_answer(tag, answer.trim()).await,
+                Err(problem) => debug!(tag, "the switch gave no answer: {problem}"),
+            },
+        }
+    }
+
+    fn ask(&mut self, tag: u32, line: &str) {
+        match Command::api(line) {
+            Ok(command) => self.client.request(tag, command),
+            Err(problem) => error!(line, "cannot be asked of the switch: {problem}"),
+        }
+    }
+
+    async fn on_event(&mut self, event: &Event) {
+        self.stats.events.fetch_add(1, Ordering::Relaxed);
+        let accounts = self.registry.accounts();
+        self.tracker.on_event(event, &accounts, &mut self.facts);
+        if let Some(core_uuid) = event.raw("Core-UUID")
+            && core_uuid != self.core_uuid.as_bytes()
+        {
+            self.core_uuid = String::from_utf8_lossy(core_uuid).into();
+        }
+        if event.name() == "HEARTBEAT" && self.tracker.heartbeat(event).is_some() {
+            info!("the switch counts other sessions than we do: asking it which are alive");
+            self.ask(CHANNELS, "show channels as json");
+        }
+        self.tell().await;
+        if self.tracker.met_subscription() != self.all_calls {
+            self.subscribe();
+        }
+    }
+
+    async fn on_answer(&mut self, tag: u32, answer: &str) {
+        match tag {
+            CORE_UUID if !answer.starts_with("-ERR") => self.core_uuid = answer.into(),
+            CHANNELS => match Snapshot::parse(answer.as_bytes()) {
+                Ok(mut snapshot) => {
+                    if !self.core_uuid.is_empty() {
+                        snapshot.core_uuid = Some(Arc::clone(&self.core_uuid));
+                    }
+                    let accounts = self.registry.accounts();
+                    let now = self.clock.now();
+                    self.tracker
+                        .reconcile(snapshot, now, &accounts, &mut self.facts);
+                    self.tell().await;
+                }
+                Err(problem) => warn!("show channels as json: {problem}"),
+            },
+            _ => {}
+        }
+    }
+
+    /// A fact of the connection itself.
+    async fn say_of_switch(&mut self, trigger: Trigger, reason: &str) {
+        let mut payload = Payload::default();
+        payload.set("reason", reason);
+        payload.set("shed_events", i64::try_from(self.shed_unsaid).unwrap_or(i64::MAX));
+        self.shed_unsaid = 0;
+        self.facts.push(Fact {
+            trigger,
+            at: self.clock.now(),
+            core_uuid: Arc::clone(&self.core_uuid),
+            sequence: 0,
+            account_id: self.registry.accounts().fallback(),
+            call_id: None,
+            call_uuid: None,
+            internal_leg: false,
+            call_type: None,
+            numbers: Arc::default(),
+            reconciled: false,
+            switch_event: None,
+            subscription: None,
+            payload,
+        });
+        self.tell().await;
+    }
+
+    /// Hands the facts that somebody wants to the store.
+    async fn tell(&mut self) {
+        if self.facts.is_empty() {
+            return;
+        }
+        let accounts = self.registry.accounts();
+        let mut facts = std::mem::take(&mut self.facts);
+        for fact in facts.drain(..) {
+            self.stats.facts.fetch_add(1, Ordering::Relaxed);
+            if let Some(record) = self.router.route(&fact, &accounts) {
+                self.stats.recorded.fetch_add(1, Ordering::Relaxed);
+                self.store(record).await;
+            }
+        }
+        self.facts = facts;
+        let live = self.tracker.live_legs() as u64;
+        self.stats.live_legs.store(live, Ordering::Relaxed);
+    }
+
+    async fn store(&mut self, record: Record) {
+        let Err(record) = self.store.offer(record) else {
+            self.on_stored();
+            return;
+        };
+        // Once it has been too long, no later event waits again until the store moves.
+        let refused = match self.shed {
+            0 => {
+                let room = tokio::time::timeout(self.patience, self.store.room()).await;
+                match room {
+                    Ok(()) => self.store.offer(record).err(),
+                    Err(_) => Some(record),
+                }
+            }
+            _ => Some(record),
+        };
+        match refused {
+            None => self.on_stored(),
+            Some(record) => self.on_shed(&record),
+        }
+    }
+
+    fn on_stored(&mut self) {
+        if self.shed > 0 {
+            warn!(
+                shed_events = self.shed,
+                "the store takes events again; asking the switch what is alive"
+            );
+            self.shed = 0;
+            self.stats.shedding.store(false, Ordering::Relaxed);
+            self.ask(CHANNELS, "show channels as json");
+        }
+    }
+
+    fn on_shed(&mut self, record: &Record) {
+        if self.shed == 0 {
+            let problem = self.store.health().last_error;
+            error!(
+                call_id = record.call_id.as_deref(),
+                trigger = %record.trigger,
+                "the store has taken nothing for {:?}: events are shed until it does ({}); look at the disk of [store] path",
+                self.patience,
+                problem.as_deref().unwrap_or("it is slow")
+            );
+            self.stats.shedding.store(true, Ordering::Relaxed);
+        }
+        self.shed += 1;
+        self.shed_unsaid += 1;
+        self.stats.shed.fetch_add(1, Ordering::Relaxed);
+    }
+}

@@ -167,7 +167,7 @@ impl Script {
         self
     }
 
-    /// Stops reading once logged in.
+    /// Stops reading behind the first subscription.
     pub fn deaf(mut self) -> Self {
         self.deaf = true;
         self
@@ -214,10 +214,7 @@ impl Switch {
     }
 
     /// The same where another one was.
-    pub async fn start_on(
-        address: SocketAddr,
-        scripts: impl IntoIterator<Item = Script>,
-    ) -> Self {
+    pub async fn start_on(address: SocketAddr, scripts: impl IntoIterator<Item = Script>) -> Self {
         let listener = TcpListener::bind(address).await.expect("a free port");
         let house = Arc::new(House {
             scripts: Mutex::new(scripts.into_iter().collect()),
@@ -359,11 +356,7 @@ struct Line<'a> {
 
 impl Line<'_> {
     /// Does one step; `None` is the end of the connection.
-    async fn take(
-        &self,
-        step: &Step,
-        came: &mut mpsc::UnboundedReceiver<String>,
-    ) -> Option<()> {
+    async fn take(&self, step: &Step, came: &mut mpsc::UnboundedReceiver<String>) -> Option<()> {
         match step {
             Step::Login => {
                 self.write(b"Content-Type: auth/request\n\n").await?;
@@ -396,6 +389,7 @@ impl Line<'_> {
     /// Records commands and answers them, until the other side closes.
     async fn answer(&self, mut reader: OwnedReadHalf, came: mpsc::UnboundedSender<String>) {
         let mut input = Vec::new();
+        let mut deaf = false;
         loop {
             while let Some(end) = input.windows(2).position(|pair| pair == b"\n\n") {
                 let rest = input.split_off(end + 2);
@@ -408,6 +402,7 @@ impl Line<'_> {
                         at: Instant::now(),
                     });
                 });
+                deaf = self.script.deaf && command.starts_with("event plain");
                 let answered = self.reply(&command).await;
                 // Told behind the answer, so that the steps that follow are too.
                 let _ = came.send(command);
@@ -415,7 +410,7 @@ impl Line<'_> {
                     return;
                 }
             }
-            if self.script.deaf && self.house.heard.borrow().len() > 1 {
+            if deaf {
                 return std::future::pending().await;
             }
             match reader.read_buf(&mut input).await {

@@ -201,7 +201,7 @@ impl Client {
                 session.say(Command::event_plain(&more), now);
             }
             let fewer = self.wanted.without(&wanted);
-            if !fewer.is_empty() && !self.wanted.is_all() && !wanted.is_all() {
+            if !fewer.is_empty() && !self.wanted.is_all() {
                 session.say(Command::nixevent(&fewer), now);
             }
         }

@@ -58,6 +58,9 @@ impl Wanted {
 
     /// What is in this set and not in `other`.
     pub fn without(&self, other: &Self) -> Self {
+        if other.is_all() {
+            return Self::default();
+        }
         Self {
             names: self.names.difference(&other.names).cloned().collect(),
             subclasses: self

@@ -343,6 +343,8 @@ impl House {
             () = answering => {}
             _ = playing => {}
         }
+        // Dropped, it would close in an orderly way before a reset.
+        writer.into_inner().forget();
     }
 }
 

@@ -159,6 +159,9 @@ impl Event {
 
     /// The decoded value of a header. Escapes that are none stay as they are; bytes that are no UTF-8
     /// become U+FFFD.
+    ///
+    /// In a plain event the switch does not escape a `%` that looks like an escape already
+    /// (`switch_url_encode`), so a channel variable that is `100%25` arrives as `100%`.
     pub fn header(&self, name: &str) -> Option<Cow<'_, str>> {
         self.raw(name).map(|value| self.decode(value))
     }

@@ -62,6 +62,13 @@ pub enum FrameError {
     Truncated(usize),
 }
 
+impl FrameError {
+    /// Whether the bytes were right as far as they came.
+    pub fn is_truncation(&self) -> bool {
+        matches!(self, Self::Truncated(_))
+    }
+}
+
 /// What a frame is, from its `Content-Type`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
@@ -109,12 +116,23 @@ pub struct Frame {
     pub body: Bytes,
 }
 
+impl Frame {
+    /// The value of one of the frame's own headers (`Reply-Text`, `Content-Disposition` …), as it came: the
+    /// switch percent-encodes these only in its answer to `connect`.
+    pub fn header(&self, name: &str) -> Option<&[u8]> {
+        self.head.split(|byte| *byte == b'\n').find_map(|line| {
+            let (_, line) = header_line(line).ok()?;
+            line.name
+                .eq_ignore_ascii_case(name.as_bytes())
+                .then_some(line.value)
+        })
+    }
+}
+
 /// A frame's header block, measured but not yet cut out of the buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Head {
     kind: Kind,
-    /// Bytes before the block (stray line ends between frames).
-    skip: usize,
     /// Bytes of the block without its empty line.
     len: usize,
     body: usize,
@@ -146,19 +164,24 @@ impl Cutter {
     pub fn cut(&mut self, buffer: &mut BytesMut) -> Result<Option<Frame>, FrameError> {
         let head = match self.head {
             Some(head) => head,
-            None => match self.measure(buffer)? {
-                Some(head) => *self.head.insert(head),
-                None => return Ok(None),
-            },
+            None => {
+                // Stray line ends between frames go at once: an endless run of them must not fill the
+                // buffer.
+                let stray = buffer.iter().take_while(|byte| **byte == b'\n').count();
+                buffer.advance(stray);
+                match self.measure(buffer)? {
+                    Some(head) => *self.head.insert(head),
+                    None => return Ok(None),
+                }
+            }
         };
-        let whole = head.skip + head.len + 2 + head.body;
+        let whole = head.len + 2 + head.body;
         if buffer.len() < whole {
             // Bodies of a megabyte come in many reads: make room once. Never beyond what one read may
             // bring for a body that is only announced.
             buffer.reserve((whole - buffer.len()).min(1024 * 1024));
             return Ok(None);
         }
-        buffer.advance(head.skip);
         let text = buffer.split_to(head.len).freeze();
         buffer.advance(2);
         let body = buffer.split_to(head.body).freeze();
@@ -184,10 +207,9 @@ impl Cutter {
     }
 
     fn measure(&mut self, buffer: &[u8]) -> Result<Option<Head>, FrameError> {
-        let skip = buffer.iter().take_while(|byte| **byte == b'\n').count();
-        let from = self.scanned.max(skip);
-        let Some(end) = memmem::find(&buffer[from..], b"\n\n").map(|at| from + at) else {
-            if buffer.len() - skip > self.limits.head {
+        let Some(end) = memmem::find(&buffer[self.scanned..], b"\n\n").map(|at| self.scanned + at)
+        else {
+            if buffer.len() > self.limits.head {
                 return Err(FrameError::HeadTooLarge {
                     limit: self.limits.head,
                 });
@@ -196,15 +218,15 @@ impl Cutter {
             self.scanned = buffer.len().saturating_sub(1);
             return Ok(None);
         };
-        if end - skip > self.limits.head {
+        if end + 2 > self.limits.head {
             return Err(FrameError::HeadTooLarge {
                 limit: self.limits.head,
             });
         }
-        self.read_head(&buffer[skip..=end], skip).map(Some)
+        self.read_head(&buffer[..=end]).map(Some)
     }
 
-    fn read_head(&self, text: &[u8], skip: usize) -> Result<Head, FrameError> {
+    fn read_head(&self, text: &[u8]) -> Result<Head, FrameError> {
         let mut kind = Kind::Other;
         let mut length: Option<u64> = None;
         let mut rest = text;
@@ -234,7 +256,6 @@ impl Cutter {
         match usize::try_from(length) {
             Ok(body) if body <= self.limits.body => Ok(Head {
                 kind,
-                skip,
                 len: text.len() - 1,
                 body,
             }),

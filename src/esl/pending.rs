@@ -1,0 +1,142 @@
+//! Which reply answers which command.
+//!
+//! Replies carry no id; the switch answers in the order it was asked. A reply that never comes must not hold
+//! up anything, and one that comes too late must not be taken for the answer to the next command. So a
+//! command that timed out is kept, without anybody waiting for it, until its answer has come or can come no
+//! more.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::command::Command;
+use super::frame::{Frame, Kind};
+use super::handle::{ApiError, ApiResult};
+
+/// Who is told the answer.
+#[derive(Debug)]
+pub(super) enum Taker {
+    /// Nobody, unless it is a refusal, which is logged with this command.
+    Log(String),
+    /// The owner of the client, by the tag it gave.
+    Tag(u32),
+    /// A task with a handle.
+    Task(oneshot::Sender<ApiResult>),
+    /// Whoever it was has been told that it timed out.
+    GivenUp,
+}
+
+impl Taker {
+    fn waits(&self) -> bool {
+        matches!(self, Self::Tag(_) | Self::Task(_))
+    }
+}
+
+#[derive(Debug)]
+struct Sent {
+    answer: Kind,
+    at: Instant,
+    taker: Taker,
+}
+
+/// The commands that were sent on one connection and not answered yet, oldest first.
+#[derive(Debug)]
+pub(super) struct Pending {
+    sent: VecDeque<Sent>,
+    time_out: Duration,
+    /// How long the connection may be silent. A switch that works on an `api` command sends nothing else, so
+    /// on a connection that is alive this long after a time-out, the answer will come no more.
+    pub(super) longest_silence: Duration,
+}
+
+impl Pending {
+    /// How many commands may wait. A person types a few, a reconciliation asks for each live channel.
+    const MOST: usize = 4096;
+
+    pub(super) fn new(time_out: Duration, longest_silence: Duration) -> Self {
+        Self {
+            sent: VecDeque::new(),
+            time_out,
+            longest_silence,
+        }
+    }
+
+    /// Whether one more command may be sent.
+    pub(super) fn room(&mut self, now: Instant) -> Result<(), ApiError> {
+        self.forget(now);
+        match self.sent.len() < Self::MOST {
+            true => Ok(()),
+            false => Err(ApiError::Busy(self.sent.len())),
+        }
+    }
+
+    pub(super) fn push(&mut self, command: &Command, taker: Taker, now: Instant) {
+        self.forget(now);
+        self.sent.push_back(Sent {
+            answer: command.answer(),
+            at: now,
+            taker,
+        });
+    }
+
+    fn forget(&mut self, now: Instant) {
+        let after = self.time_out + self.longest_silence;
+        while (self.sent.front()).is_some_and(|sent| !sent.taker.waits() && now >= sent.at + after)
+        {
+            self.sent.pop_front();
+        }
+    }
+
+    /// Takes out the command that `reply` answers, and says who waits for what.
+    pub(super) fn answer(&mut self, reply: &Frame) -> Option<(Taker, ApiResult)> {
+        let result = read(reply);
+        // A user who may not run an `api` command is told so in a command/reply.
+        let refusal = reply.kind == Kind::CommandReply && result.is_err();
+        let at = (self.sent.iter()).position(|sent| sent.answer == reply.kind || refusal)?;
+        self.sent.remove(at).map(|sent| (sent.taker, result))
+    }
+
+    /// When [`expire`](Self::expire) has something to do next.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.sent
+            .iter()
+            .find(|sent| sent.taker.waits())
+            .map(|sent| sent.at + self.time_out)
+    }
+
+    /// Those who have waited long enough. Their commands stay, given up, until an answer can come no more.
+    pub(super) fn expire(&mut self, now: Instant) -> Vec<(Taker, ApiResult)> {
+        let time_out = self.time_out;
+        self.sent
+            .iter_mut()
+            .take_while(|sent| now >= sent.at + time_out)
+            .filter(|sent| sent.taker.waits())
+            .map(|sent| {
+                let taker = std::mem::replace(&mut sent.taker, Taker::GivenUp);
+                (taker, Err(ApiError::TimedOut(time_out)))
+            })
+            .collect()
+    }
+
+    /// Everybody who still waits when the connection is lost.
+    pub(super) fn abandon(self) -> impl Iterator<Item = (Taker, ApiResult)> {
+        self.sent
+            .into_iter()
+            .map(|sent| (sent.taker, Err(ApiError::Disconnected)))
+    }
+}
+
+/// What a reply says: the body of an `api/response`, the `Reply-Text` of a `command/reply`.
+fn read(reply: &Frame) -> ApiResult {
+    let text = match reply.kind {
+        Kind::ApiResponse => &reply.body[..],
+        _ => reply.header("Reply-Text").unwrap_or_default(),
+    };
+    let text = String::from_utf8_lossy(text);
+    match text.starts_with("-ERR") || text.starts_with("-USAGE") {
+        true => Err(ApiError::Refused(text.trim_end().to_owned())),
+        false => Ok(text.into_owned()),
+    }
+}

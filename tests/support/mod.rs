@@ -1,0 +1,7 @@
+//! What the tests share: recorded streams of a real switch, and a switch that plays them.
+
+// Every test binary compiles all of it and uses its own part.
+#![allow(dead_code, unreachable_pub)]
+
+pub mod capture;
+pub mod switch;

@@ -80,7 +80,7 @@ catalogue! {
     /// A webhook action of a callflow or of the dialplan was reached.
     CallflowWebhook "callflow_webhook" "Callflow webhook" adds [];
     /// Any event of the switch, by name or CUSTOM subclass, with all its headers.
-    SwitchEvent "switch_event" "Switch event" adds ["event"];
+    SwitchEvent "switch_event" "Switch event" adds ["event", "headers"];
     /// The connection to the switch was made.
     SwitchConnected "switch_connected" "Switch connected" adds ["reason", "shed_events"];
     /// The connection to the switch was lost.

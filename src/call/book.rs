@@ -1,0 +1,636 @@
+//! The book of legs and calls that live now: who belongs to whom, and what each event changes.
+//!
+//! Every leg is in exactly one call, and every call has at least one living leg. A call is named by its root
+//! leg, which need not be known yet (a loopback leg's other half may be seen first) and may be gone already
+//! (after a transfer the others talk on).
+
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+
+use super::answer::{AnsweredBy, Application, by_bridge};
+use super::calls;
+use super::channel::{self, Ending};
+use super::leg::{Leg, Reading, Word, progress};
+use super::state::Call;
+use super::teller::Teller;
+use crate::esl::Event;
+use crate::time::Timestamp;
+
+/// How many ended legs are remembered, so that a CHANNEL_DESTROY after the CHANNEL_HANGUP_COMPLETE, or an
+/// event that comes twice, does not begin them anew. The switch sends the one within a second of the other.
+const ENDED_KEPT: usize = 8_192;
+
+/// What the tracker does with an event of a channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    /// CHANNEL_CREATE, and CHANNEL_DATA, as `uuid_dump` calls what it knows of a channel.
+    Create,
+    Progress,
+    ProgressMedia,
+    Answer,
+    Bridge,
+    Unbridge,
+    Hold,
+    Unhold,
+    Execute,
+    Dtmf,
+    Hangup,
+    /// CHANNEL_HANGUP_COMPLETE.
+    Complete,
+    Destroy,
+}
+
+impl Step {
+    /// The step of an event; `None` where the tracker has no use for it.
+    pub(super) fn of(name: &str) -> Option<Self> {
+        Some(match name {
+            "CHANNEL_CREATE" | "CHANNEL_DATA" => Self::Create,
+            "CHANNEL_PROGRESS" => Self::Progress,
+            "CHANNEL_PROGRESS_MEDIA" => Self::ProgressMedia,
+            "CHANNEL_ANSWER" => Self::Answer,
+            "CHANNEL_BRIDGE" => Self::Bridge,
+            "CHANNEL_UNBRIDGE" => Self::Unbridge,
+            "CHANNEL_HOLD" => Self::Hold,
+            "CHANNEL_UNHOLD" => Self::Unhold,
+            "CHANNEL_EXECUTE" => Self::Execute,
+            "DTMF" => Self::Dtmf,
+            "CHANNEL_HANGUP" => Self::Hangup,
+            "CHANNEL_HANGUP_COMPLETE" => Self::Complete,
+            "CHANNEL_DESTROY" => Self::Destroy,
+            _ => return None,
+        })
+    }
+}
+
+/// Legs that a new leg says it belongs to.
+#[derive(Debug, Default)]
+pub(super) struct Kin<'a> {
+    /// They exist or existed: its originator, the queue's caller, the other half of a loopback pair.
+    pub(super) sure: [Option<Cow<'a, str>>; 3],
+    /// They may be names of nothing: a dialplan can set Channel-Call-UUID to what it likes.
+    pub(super) likely: [Option<Cow<'a, str>>; 2],
+}
+
+impl<'a> Kin<'a> {
+    /// What an event with channel variables says.
+    pub(super) fn of(event: &'a Event) -> Self {
+        let originator = event
+            .variable("originator")
+            .or_else(|| event.variable("originating_leg_uuid"));
+        // Of a loopback pair the A half is the elder.
+        let elder = (event.variable("loopback_leg").as_deref() == Some("B"))
+            .then(|| event.variable("other_loopback_leg_uuid"))
+            .flatten();
+        Self {
+            sure: [originator, event.variable("cc_member_session_uuid"), elder],
+            likely: [
+                event.text("Channel-Call-UUID"),
+                event.text("Other-Leg-Unique-ID"),
+            ],
+        }
+    }
+}
+
+/// Legs that have ended lately.
+#[derive(Debug, Default)]
+struct Ended {
+    known: HashSet<Arc<str>>,
+    order: VecDeque<Arc<str>>,
+}
+
+impl Ended {
+    fn insert(&mut self, uuid: Arc<str>) {
+        if self.known.insert(Arc::clone(&uuid)) {
+            self.order.push_back(uuid);
+        }
+        if self.order.len() > ENDED_KEPT
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.known.remove(&oldest);
+        }
+    }
+}
+
+/// The legs and calls that live now.
+#[derive(Debug, Default)]
+pub(super) struct Book {
+    pub(super) legs: HashMap<Arc<str>, Leg>,
+    pub(super) calls: HashMap<Arc<str>, Call>,
+    ended: Ended,
+    /// Legs to be stored again or forgotten; `None` until somebody stores them at all.
+    pub(super) changes: Option<HashSet<Arc<str>>>,
+    pub(super) met_subscription: bool,
+}
+
+impl Book {
+    /// Whether a leg has ended lately.
+    pub(super) fn is_ended(&self, uuid: &str) -> bool {
+        self.ended.known.contains(uuid)
+    }
+
+    /// Reads an event of a channel. True when its leg has ended with it: [`Book::bury`] it when all is told.
+    pub(super) fn read(
+        &mut self,
+        step: Step,
+        uuid: &str,
+        event: &Event,
+        reading: &Reading<'_>,
+        teller: &mut Teller<'_>,
+    ) -> bool {
+        let Some(leg) = self.legs.get_mut(uuid) else {
+            // What began unseen and of which nothing but the end is told is left alone. A
+            // CHANNEL_HANGUP_COMPLETE is the whole story of a leg, though.
+            if self.is_ended(uuid) || matches!(step, Step::Hangup | Step::Destroy) {
+                return false;
+            }
+            self.begin(step, uuid, event, reading, teller);
+            return self.step(step, uuid, event, teller);
+        };
+        if leg.is_repeat(teller.moment.sequence) {
+            return false;
+        }
+        leg.heard = teller.moment.at;
+        let Some(call) = self.calls.get_mut(&leg.call) else {
+            return false;
+        };
+        match step {
+            Step::Dtmf => {}
+            Step::Execute => leg.read_orders(event),
+            _ => leg.read(event, reading),
+        }
+        if step != Step::Dtmf {
+            if leg.runs_call() {
+                call.read_orders(event);
+            }
+            call.follow(leg);
+            self.met_subscription |= call.subscription.is_some();
+        }
+        self.step(step, uuid, event, teller)
+    }
+
+    /// What an event changes beyond what it says.
+    fn step(&mut self, step: Step, uuid: &str, event: &Event, teller: &mut Teller<'_>) -> bool {
+        if step != Step::Execute {
+            self.mark(uuid);
+        }
+        match step {
+            Step::Bridge => self.bridge_seen(uuid, event, teller),
+            Step::Unbridge => self.unbridge(uuid, teller),
+            Step::Execute => self.execute(uuid, event, teller),
+            Step::Complete | Step::Destroy => {
+                let Some(leg) = self.legs.get(uuid) else {
+                    return false;
+                };
+                let ending = Ending::of(leg, event, teller.moment.at);
+                self.note_left(uuid, event);
+                self.end(uuid, &ending, teller);
+                return true;
+            }
+            Step::Hangup => {
+                if let Some(leg) = self.legs.get_mut(uuid) {
+                    leg.keep(Word::HangupCause, event.text("Hangup-Cause"));
+                }
+                self.note_left(uuid, event);
+            }
+            Step::Create => {}
+            Step::Progress
+            | Step::ProgressMedia
+            | Step::Answer
+            | Step::Hold
+            | Step::Unhold
+            | Step::Dtmf => {
+                let Some((leg, call)) = self.pair(uuid) else {
+                    return false;
+                };
+                match step {
+                    Step::Progress => channel::progressed(leg, call, false, teller),
+                    Step::ProgressMedia => channel::progressed(leg, call, true, teller),
+                    Step::Answer => {
+                        call.root_answered |= leg.uuid == call.root;
+                        channel::answer(leg, call, teller);
+                    }
+                    Step::Hold => channel::hold(leg, call, teller),
+                    Step::Unhold => channel::unhold(leg, call, teller),
+                    _ => channel::dtmf(leg, call, event, teller),
+                }
+            }
+        }
+        self.menu(uuid, teller);
+        false
+    }
+
+    fn begin(
+        &mut self,
+        step: Step,
+        uuid: &str,
+        event: &Event,
+        reading: &Reading<'_>,
+        teller: &mut Teller<'_>,
+    ) {
+        let mut leg = Leg::new(uuid.into(), teller.moment.at);
+        leg.read_first(event, step != Step::Dtmf, reading);
+        leg.is_repeat(teller.moment.sequence);
+        if step == Step::Progress || step == Step::ProgressMedia {
+            leg.progressed = progress(event).or(leg.progressed);
+        }
+        let kin = Kin::of(event);
+        self.introduce(leg, &kin, Some(event), teller);
+    }
+
+    /// Takes a new leg into the book and its call, and tells of it.
+    pub(super) fn introduce(
+        &mut self,
+        mut leg: Leg,
+        kin: &Kin<'_>,
+        event: Option<&Event>,
+        teller: &mut Teller<'_>,
+    ) {
+        leg.call = self.root_of(&leg, kin);
+        let call = self
+            .calls
+            .entry(Arc::clone(&leg.call))
+            .or_insert_with(|| Call::new(Arc::clone(&leg.call), leg.created));
+        call.admit(&leg);
+        if let Some(event) = event
+            && leg.runs_call()
+        {
+            call.read_orders(event);
+        }
+        self.met_subscription |= call.subscription.is_some();
+        channel::create(&leg, call, teller);
+        calls::received(&leg, call, teller);
+        calls::extension_dialed(&leg, call, teller);
+        let uuid = Arc::clone(&leg.uuid);
+        self.mark(&uuid);
+        self.legs.insert(uuid, leg);
+    }
+
+    /// The root leg of the call that a new leg belongs to: itself where it belongs to none.
+    fn root_of(&self, leg: &Leg, kin: &Kin<'_>) -> Arc<str> {
+        let others = |names: &[Option<Cow<'_, str>>]| -> Vec<Arc<str>> {
+            let others = names.iter().flatten().filter(|name| ***name != *leg.uuid);
+            others.map(|name| (**name).into()).collect()
+        };
+        // Somebody has named it as their elder before; or it came in from outside, by itself.
+        if self.calls.contains_key(&leg.uuid) || (!leg.outbound && !leg.internal) {
+            return Arc::clone(&leg.uuid);
+        }
+        let sure = others(&kin.sure);
+        let likely = others(&kin.likely);
+        for name in sure.iter().chain(&likely) {
+            if let Some(known) = self.legs.get(name) {
+                return Arc::clone(&known.call);
+            }
+            if let Some((root, _)) = self.calls.get_key_value(name) {
+                return Arc::clone(root);
+            }
+        }
+        sure.into_iter()
+            .find(|name| !self.is_ended(name))
+            .unwrap_or_else(|| Arc::clone(&leg.uuid))
+    }
+
+    /// A leg and its call.
+    pub(super) fn pair(&mut self, uuid: &str) -> Option<(&mut Leg, &mut Call)> {
+        let leg = self.legs.get_mut(uuid)?;
+        let call = self.calls.get_mut(&leg.call)?;
+        Some((leg, call))
+    }
+
+    /// CHANNEL_EXECUTE: what the root leg runs says who takes the call.
+    fn execute(&mut self, uuid: &str, event: &Event, teller: &mut Teller<'_>) {
+        let name = event.text("Application").unwrap_or_default();
+        let data = event.text("Application-Data");
+        self.run(uuid, &name, data.as_deref(), teller);
+    }
+
+    /// A leg runs a dialplan application now.
+    pub(super) fn run(
+        &mut self,
+        uuid: &str,
+        name: &str,
+        data: Option<&str>,
+        teller: &mut Teller<'_>,
+    ) {
+        let at = teller.moment.at;
+        let application = Application::of(name, data.unwrap_or_default());
+        if application == Application::UuidBridge {
+            return;
+        }
+        let Some((leg, call)) = self.pair(uuid) else {
+            return;
+        };
+        leg.run(name, data);
+        if !leg.runs_call() {
+            return;
+        }
+        call.menu_waits = application == Application::Menu;
+        match application {
+            Application::Queue => call.enter_queue(at),
+            Application::Voicemail => call.voicemail = true,
+            _ => {}
+        }
+        if application != Application::Queue {
+            call.leave_queue(at);
+        }
+        if application != Application::Other {
+            self.mark(uuid);
+        }
+        self.menu(uuid, teller);
+    }
+
+    /// Tells that a menu took the call, once its root leg is answered.
+    fn menu(&mut self, uuid: &str, teller: &mut Teller<'_>) {
+        let Some(leg) = self.legs.get(uuid) else {
+            return;
+        };
+        let Some(call) = self.calls.get_mut(&leg.call) else {
+            return;
+        };
+        if call.root_answered && (call.menu_waits || call.says == Some(AnsweredBy::Ivr)) {
+            call.menu_waits = false;
+            if !call.told.contains(&AnsweredBy::Ivr) {
+                let by = call.says.unwrap_or(AnsweredBy::Ivr);
+                let root = self.legs.get(&call.root).unwrap_or(leg);
+                calls::answered(call, root, None, by, teller);
+            }
+        }
+    }
+
+    /// CHANNEL_BRIDGE.
+    fn bridge_seen(&mut self, uuid: &str, event: &Event, teller: &mut Teller<'_>) {
+        let other = [
+            "Bridge-B-Unique-ID",
+            "Bridge-A-Unique-ID",
+            "Other-Leg-Unique-ID",
+        ]
+        .iter()
+        .filter_map(|header| event.text(header))
+        .find(|other| **other != *uuid);
+        let Some(other) = other else { return };
+        if let Some(leg) = self.legs.get_mut(uuid)
+            && let Some(application) = event.variable("current_application")
+        {
+            let data = event.variable("current_application_data");
+            leg.run(&application, data.as_deref());
+        }
+        self.bridge(uuid, &other, Some(event), teller);
+    }
+
+    /// Connects two legs, and their calls where one of these is the other's.
+    pub(super) fn bridge(
+        &mut self,
+        uuid: &str,
+        other: &str,
+        event: Option<&Event>,
+        teller: &mut Teller<'_>,
+    ) {
+        let Some(leg) = self.legs.get_mut(uuid) else {
+            return;
+        };
+        // The switch tells of one bridge on both legs at times.
+        if leg.partner.as_deref() == Some(other) {
+            return;
+        }
+        leg.keep(Word::OtherLeg, Some(other.into()));
+        leg.partner = Some(other.into());
+        let uuid = Arc::clone(&leg.uuid);
+        if let Some(partner) = self.legs.get_mut(other) {
+            partner.keep(Word::OtherLeg, Some((*uuid).into()));
+            partner.partner = Some(Arc::clone(&uuid));
+        }
+        self.mark(other);
+        self.join(&uuid, other);
+        let Some(leg) = self.legs.get(&uuid) else {
+            return;
+        };
+        if let Some(call) = self.calls.get(&leg.call) {
+            channel::bridge(leg, call, self.legs.get(other), event, teller);
+        }
+        self.take(&uuid, other, teller);
+    }
+
+    fn unbridge(&mut self, uuid: &str, teller: &mut Teller<'_>) {
+        self.part(uuid);
+        if let Some((leg, call)) = self.pair(uuid) {
+            channel::unbridge(leg, call, teller);
+        }
+    }
+
+    /// Forgets that a leg is bridged.
+    fn part(&mut self, uuid: &str) {
+        let Some(partner) = self.legs.get_mut(uuid).and_then(|leg| leg.partner.take()) else {
+            return;
+        };
+        if let Some(other) = self.legs.get_mut(&partner)
+            && other.partner.as_deref() == Some(uuid)
+        {
+            other.partner = None;
+        }
+        self.mark(&partner);
+    }
+
+    /// Makes one call of two where the younger is only the other end of the elder: its root was dialled by the
+    /// switch and nobody has taken it. Where both are calls of their own (a caller and the phone that picks
+    /// him up), both stay, each with its own root and its own end; but a leg that is no root goes over, as in
+    /// an attended transfer.
+    fn join(&mut self, one: &str, other: &str) {
+        let (Some(a), Some(b)) = (self.legs.get(one), self.legs.get(other)) else {
+            return;
+        };
+        if a.call == b.call {
+            return;
+        }
+        let (Some(call_a), Some(call_b)) = (self.calls.get(&a.call), self.calls.get(&b.call))
+        else {
+            return;
+        };
+        // What is over cannot be added to; of two that go on, the first one stays.
+        let a_stays = (call_a.over, call_a.created, !call_a.inbound)
+            <= (call_b.over, call_b.created, !call_b.inbound);
+        let ((elder, elder_leg), (younger, younger_leg)) = match a_stays {
+            true => ((call_a, a), (call_b, b)),
+            false => ((call_b, b), (call_a, a)),
+        };
+        let elder_root = Arc::clone(&elder.root);
+        let younger_root = Arc::clone(&younger.root);
+        let movers = if !younger.inbound && younger.taken.is_none() {
+            younger.members.clone()
+        } else if younger_leg.uuid != younger_root {
+            vec![Arc::clone(&younger_leg.uuid)]
+        } else if elder_leg.uuid != elder_root && !younger.over {
+            let mover = Arc::clone(&elder_leg.uuid);
+            self.move_legs(vec![mover], &elder_root, &younger_root);
+            return;
+        } else {
+            return;
+        };
+        self.move_legs(movers, &younger_root, &elder_root);
+    }
+
+    fn move_legs(&mut self, movers: Vec<Arc<str>>, from: &str, to: &str) {
+        let Some(mut old) = self.calls.remove(from) else {
+            return;
+        };
+        if let Some(new) = self.calls.get_mut(to) {
+            old.members.retain(|member| !movers.contains(member));
+            for mover in &movers {
+                if let Some(leg) = self.legs.get_mut(mover) {
+                    leg.call = Arc::clone(&new.root);
+                    new.admit(leg);
+                }
+            }
+            if new.subscription.is_none() {
+                new.subscription.clone_from(&old.subscription);
+            }
+        }
+        for mover in &movers {
+            self.mark(mover);
+        }
+        if let Some(keeper) = old.members.first().cloned() {
+            self.mark(&keeper);
+            self.calls.insert(Arc::clone(&old.root), old);
+        }
+    }
+
+    /// Tells who took the call or calls of two legs that were bridged.
+    fn take(&mut self, one: &str, other: &str, teller: &mut Teller<'_>) {
+        let (Some(a), Some(b)) = (self.legs.get(one), self.legs.get(other)) else {
+            return;
+        };
+        if a.call != b.call {
+            for (leg, taker) in [(a, b), (b, a)] {
+                if let Some(call) = self.calls.get_mut(&leg.call) {
+                    let root = self.legs.get(&call.root);
+                    taken(call, root, leg, taker, None, teller);
+                }
+            }
+            return;
+        }
+        let Some(call) = self.calls.get_mut(&a.call) else {
+            return;
+        };
+        let a_takes = match (a.uuid == call.root, b.uuid == call.root) {
+            (true, _) => false,
+            (_, true) => true,
+            _ if a.internal != b.internal => b.internal,
+            _ => a.created > b.created,
+        };
+        let (leg, taker) = match a_takes {
+            true => (b, a),
+            false => (a, b),
+        };
+        let root = self.legs.get(&call.root);
+        let dialler = taker.outbound.then_some(leg);
+        taken(call, root, leg, taker, dialler, teller);
+    }
+
+    /// Notes that a leg's far end hung up by itself. CHANNEL_HANGUP has no `sip_hangup_disposition` yet, but
+    /// the status of what came over the wire.
+    fn note_left(&mut self, uuid: &str, event: &Event) {
+        let Some((leg, call)) = self.pair(uuid) else {
+            return;
+        };
+        leg.left = match event.variable("sip_hangup_disposition") {
+            Some(disposition) => disposition.starts_with("recv_"),
+            None => leg.left || event.variable("sip_term_status").is_some(),
+        };
+        if leg.left && leg.uuid != call.root && (leg.partner.is_some() || !call.root_answered) {
+            call.callee_left = true;
+        }
+    }
+
+    /// Ends a leg: it is told of and out of its bridge, but stays in the book until it is buried.
+    pub(super) fn end(&mut self, uuid: &str, ending: &Ending, teller: &mut Teller<'_>) {
+        self.part(uuid);
+        let Some((leg, call)) = self.pair(uuid) else {
+            return;
+        };
+        channel::end_hold(leg, call, teller.moment.at);
+        channel::destroy(leg, call, ending, teller);
+        if leg.uuid == call.root && !call.over {
+            calls::over(call, leg, ending, teller);
+        }
+        self.mark(uuid);
+    }
+
+    /// Takes an ended leg out of the book.
+    pub(super) fn bury(&mut self, uuid: &str) {
+        let Some((uuid, leg)) = self.legs.remove_entry(uuid) else {
+            return;
+        };
+        if let Some(call) = self.calls.get_mut(&leg.call) {
+            call.members.retain(|member| *member != uuid);
+            match call.members.first().cloned() {
+                Some(keeper) => self.mark(&keeper),
+                None => {
+                    self.calls.remove(&leg.call);
+                }
+            }
+        }
+        self.ended.insert(uuid);
+    }
+
+    /// Ends every leg that `gone` names, without having seen it; the roots last, so that a call's end is the
+    /// last that is told of it.
+    pub(super) fn end_unseen(
+        &mut self,
+        mut gone: Vec<Arc<str>>,
+        cause: Option<&Arc<str>>,
+        at: Timestamp,
+        teller: &mut Teller<'_>,
+    ) {
+        let key = |uuid: &Arc<str>| {
+            self.legs
+                .get(uuid)
+                .map(|leg| (leg.uuid == leg.call, leg.created, Arc::clone(&leg.uuid)))
+        };
+        gone.sort_by_cached_key(key);
+        for uuid in gone {
+            let Some(leg) = self.legs.get(&uuid) else {
+                continue;
+            };
+            let ending = Ending::unseen(leg, cause, at);
+            self.end(&uuid, &ending, teller);
+            self.bury(&uuid);
+        }
+    }
+
+    /// Notes that a leg is to be stored again, and with it the state of its call.
+    pub(super) fn mark(&mut self, uuid: &str) {
+        let Some(changes) = &mut self.changes else {
+            return;
+        };
+        let Some((uuid, leg)) = self.legs.get_key_value(uuid) else {
+            changes.insert(uuid.into());
+            return;
+        };
+        changes.insert(Arc::clone(uuid));
+        if let Some(keeper) = self
+            .calls
+            .get(&leg.call)
+            .and_then(|call| call.members.first())
+        {
+            changes.insert(Arc::clone(keeper));
+        }
+    }
+}
+
+fn taken(
+    call: &mut Call,
+    root: Option<&Leg>,
+    leg: &Leg,
+    taker: &Leg,
+    dialler: Option<&Leg>,
+    teller: &mut Teller<'_>,
+) {
+    // Behind a loopback leg somebody may be or not: his own bridge tells.
+    if taker.internal {
+        return;
+    }
+    let by = by_bridge(call, root, taker, dialler);
+    call.callee_left = false;
+    call.leave_queue(teller.moment.at);
+    calls::answered(call, root.unwrap_or(leg), Some(taker), by, teller);
+}

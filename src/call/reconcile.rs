@@ -1,0 +1,155 @@
+//! Comparing what is remembered with what the switch says is alive, after a gap.
+//!
+//! What is gone is ended, what is new is begun, and what was answered or bridged meanwhile says so; all of it
+//! `reconciled`.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::book::{Book, Kin};
+use super::channel;
+use super::leg::{Leg, Reading, Word};
+use super::snapshot::ChannelRow;
+use super::teller::Teller;
+use crate::time::Timestamp;
+
+/// The switch writes its list of channels some time after it has sent CHANNEL_CREATE: a leg that was heard
+/// of this shortly before is not gone because it is not listed yet.
+const LIST_LAG: Duration = Duration::from_secs(3);
+
+impl Book {
+    /// Makes the book say what `channels` say.
+    pub(super) fn reconcile(
+        &mut self,
+        channels: &[ChannelRow],
+        at: Timestamp,
+        reading: &Reading<'_>,
+        teller: &mut Teller<'_>,
+    ) {
+        let listed: HashSet<&str> = channels.iter().map(|row| row.uuid.as_str()).collect();
+        let heard_before = at.before(LIST_LAG);
+        let gone = self
+            .legs
+            .values()
+            .filter(|leg| !listed.contains(&*leg.uuid) && leg.heard < heard_before)
+            .map(|leg| Arc::clone(&leg.uuid))
+            .collect();
+        self.end_unseen(gone, None, at, teller);
+
+        // Elders first, so that the others find the call that they belong to.
+        let mut rows: Vec<&ChannelRow> = channels.iter().filter(|row| is_alive(row)).collect();
+        rows.sort_by_key(|row| (created(row), row.direction == "outbound"));
+        for row in &rows {
+            if !self.legs.contains_key(row.uuid.as_str()) && !self.is_ended(&row.uuid) {
+                self.begin_unseen(row, at, reading, teller);
+            }
+        }
+        for row in &rows {
+            self.catch_up(row, at, teller);
+        }
+        for row in &rows {
+            if let Some(elder) = bridged_to(row, &listed) {
+                self.bridge(elder, &row.uuid, None, teller);
+            }
+        }
+    }
+
+    fn begin_unseen(
+        &mut self,
+        row: &ChannelRow,
+        at: Timestamp,
+        reading: &Reading<'_>,
+        teller: &mut Teller<'_>,
+    ) {
+        let mut leg = Leg::new(row.uuid.as_str().into(), at);
+        leg.read_row(row);
+        leg.created = created(row).unwrap_or(at);
+        if let Some(dump) = &row.dump {
+            leg.read_first(dump, true, reading);
+            // Whether that was told is another question.
+            leg.answered = None;
+        }
+        let kin = match &row.dump {
+            Some(dump) => Kin::of(dump),
+            None => Kin {
+                likely: [said(&row.call_uuid).map(Into::into), None],
+                ..Kin::default()
+            },
+        };
+        self.introduce(leg, &kin, row.dump.as_ref(), teller);
+    }
+
+    /// Tells that a leg was answered meanwhile.
+    fn catch_up(&mut self, row: &ChannelRow, at: Timestamp, teller: &mut Teller<'_>) {
+        let Some((leg, call)) = self.pair(&row.uuid) else {
+            return;
+        };
+        leg.heard = leg.heard.max(at);
+        if !is_answered(row) || leg.told_answer {
+            return;
+        }
+        call.root_answered |= leg.uuid == call.root;
+        leg.answered = leg.answered.or_else(|| {
+            let dump = row.dump.as_ref()?;
+            super::leg::instant(dump, "Caller-Channel-Answered-Time")
+        });
+        channel::answer(leg, call, teller);
+        if let Some(application) = said(&row.application) {
+            self.run(&row.uuid, application, said(&row.application_data), teller);
+        }
+    }
+}
+
+impl Leg {
+    /// Reads what the switch's list says of a leg.
+    fn read_row(&mut self, row: &ChannelRow) {
+        self.internal = row.name.starts_with("loopback/");
+        self.outbound = row.direction == "outbound";
+        let dialled = said(&row.initial_dest).or(said(&row.dest));
+        for (word, value) in [
+            (Word::CallerName, said(&row.cid_name)),
+            (Word::CallerNumber, said(&row.cid_num)),
+            (Word::CalleeName, said(&row.callee_name)),
+            (Word::CalleeNumber, said(&row.callee_num)),
+            (Word::Destination, said(&row.dest)),
+            (Word::Dialled, dialled),
+            (Word::Context, said(&row.context)),
+        ] {
+            self.keep(word, value.map(Into::into));
+        }
+        self.read_place(&row.presence_id);
+    }
+}
+
+/// A column that says something.
+fn said(column: &str) -> Option<&str> {
+    (!column.is_empty()).then_some(column)
+}
+
+fn created(row: &ChannelRow) -> Option<Timestamp> {
+    let seconds: i64 = row.created_epoch.parse().ok()?;
+    Some(Timestamp(seconds.checked_mul(1_000_000)?))
+}
+
+/// Whether the channel is still to end: what hangs up now tells of it itself.
+fn is_alive(row: &ChannelRow) -> bool {
+    !row.uuid.is_empty()
+        && !matches!(
+            row.state.as_str(),
+            "CS_HANGUP" | "CS_REPORTING" | "CS_DESTROY"
+        )
+}
+
+fn is_answered(row: &ChannelRow) -> bool {
+    matches!(row.callstate.as_str(), "ACTIVE" | "HELD" | "UNHELD")
+}
+
+/// The elder leg that a leg is bridged to. Channel-Call-UUID is that of the elder on both; a leg that only
+/// rings for it exchanges no media.
+fn bridged_to<'a>(row: &'a ChannelRow, listed: &HashSet<&str>) -> Option<&'a str> {
+    let bridged = row.call_uuid != row.uuid
+        && row.state == "CS_EXCHANGE_MEDIA"
+        && listed.contains(row.call_uuid.as_str());
+    bridged.then_some(row.call_uuid.as_str())
+}

@@ -1,7 +1,7 @@
 //! The catalogue of triggers: what a hook can ask for.
 //!
 //! It is data: `GET /v2/webhooks`, validation and the documentation read it from here. A new trigger is one
-//! new line in [`catalogue!`] and the place in `call/` that yields it.
+//! new line in `catalogue!` and the place in `call/` that yields it.
 
 /// Declares [`Trigger`], its ids and its catalogue in one list.
 macro_rules! catalogue {

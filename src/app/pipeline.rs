@@ -3,11 +3,13 @@
 //! Nothing here waits for HTTP, and the wait for the store is bounded: a store that stalls longer than that
 //! sheds events, which is counted, logged once, and mended afterwards by asking the switch what is alive.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
 use crate::call::{Fact, Payload, Snapshot, Tracker, Wanted};
@@ -15,12 +17,15 @@ use crate::esl::{Client, Command, Event, Notice, Wanted as Subscription};
 use crate::hook::{Record, Router};
 use crate::registry::Registry;
 use crate::store::Store;
-use crate::time::Clock;
+use crate::time::{Clock, Timestamp};
 use crate::trigger::{Trigger, TriggerSet};
 
-/// Tags of the questions we ask the switch.
-const CORE_UUID: u32 = 1;
-const CHANNELS: u32 = 2;
+/// Tags of the questions we ask the switch; those from [`FIRST_DUMP`] on are for one channel each.
+const CORE_UUID: u32 = 0;
+const CHANNELS: u32 = 1;
+const FIRST_DUMP: u32 = 2;
+/// As many unknown channels are asked about; what the list says must do for the others.
+const MOST_DUMPS: usize = 500;
 
 /// Numbers of the read path, for health and metrics.
 #[derive(Debug, Default)]
@@ -39,6 +44,14 @@ pub struct PipelineStats {
     pub live_legs: AtomicU64,
 }
 
+/// A list of channels, and the questions about them that are still open.
+struct Gathering {
+    snapshot: Snapshot,
+    /// The row that each question is about.
+    rows: Vec<usize>,
+    open: usize,
+}
+
 /// The read path's state.
 pub(super) struct Pipeline {
     client: Client,
@@ -52,6 +65,10 @@ pub(super) struct Pipeline {
     patience: Duration,
     facts: Vec<Fact>,
     core_uuid: Arc<str>,
+    /// The switch's list of channels, until all that is asked about them has been answered.
+    gathering: Option<Gathering>,
+    /// The time of the last event, and when it was read: what the switch's clock says.
+    last_event: Option<(Timestamp, Instant)>,
     /// Events shed since the store last took one.
     shed: u64,
     /// Events shed since the connection was made or lost, for `switch_*`.
@@ -80,6 +97,8 @@ impl Pipeline {
             patience,
             facts: Vec::new(),
             core_uuid: "".into(),
+            gathering: None,
+            last_event: None,
             shed: 0,
             shed_unsaid: 0,
             all_calls: false,
@@ -142,16 +161,24 @@ impl Pipeline {
                 self.say_of_switch(Trigger::SwitchConnected, "connected").await;
             }
             Notice::Disconnected { reason } => {
+                self.gathering = None;
+                self.last_event = None;
                 let reason = reason.to_string();
                 self.say_of_switch(Trigger::SwitchDisconnected, &reason).await;
             }
             Notice::BadEvent(problem) => {
                 warn!("an event of the switch could not be read and is passed over: {problem}");
             }
-            Notice::Reply { tag, result } => match result {
-                Ok(answer) => self.on_answer(tag, answer.trim()).await,
-                Err(problem) => debug!(tag, "the switch gave no answer: {problem}"),
-            },
+            Notice::Reply { tag, result } => {
+                let answer = result.map_err(|problem| {
+                    debug!(tag, "the switch gave no answer: {problem}");
+                });
+                match tag {
+                    CORE_UUID => self.on_core_uuid(answer.unwrap_or_default().trim()),
+                    CHANNELS => self.on_channels(&answer.unwrap_or_default()).await,
+                    tag => self.on_dump(tag, &answer.unwrap_or_default()).await,
+                }
+            }
         }
     }
 
@@ -166,10 +193,11 @@ impl Pipeline {
         self.stats.events.fetch_add(1, Ordering::Relaxed);
         let accounts = self.registry.accounts();
         self.tracker.on_event(event, &accounts, &mut self.facts);
-        if let Some(core_uuid) = event.raw("Core-UUID")
-            && core_uuid != self.core_uuid.as_bytes()
-        {
-            self.core_uuid = String::from_utf8_lossy(core_uuid).into();
+        if let Some(at) = event.number("Event-Date-Timestamp") {
+            self.last_event = Some((Timestamp(at), Instant::now()));
+        }
+        if !matches!(self.tracker.core_uuid(), "" ) && self.tracker.core_uuid() != &*self.core_uuid {
+            self.core_uuid = self.tracker.core_uuid().into();
         }
         if event.name() == "HEARTBEAT" && self.tracker.heartbeat(event).is_some() {
             info!("the switch counts other sessions than we do: asking it which are alive");
@@ -181,23 +209,74 @@ impl Pipeline {
         }
     }
 
-    async fn on_answer(&mut self, tag: u32, answer: &str) {
-        match tag {
-            CORE_UUID if !answer.starts_with("-ERR") => self.core_uuid = answer.into(),
-            CHANNELS => match Snapshot::parse(answer.as_bytes()) {
-                Ok(mut snapshot) => {
-                    if !self.core_uuid.is_empty() {
-                        snapshot.core_uuid = Some(Arc::clone(&self.core_uuid));
-                    }
-                    let accounts = self.registry.accounts();
-                    let now = self.clock.now();
-                    self.tracker
-                        .reconcile(snapshot, now, &accounts, &mut self.facts);
-                    self.tell().await;
-                }
-                Err(problem) => warn!("show channels as json: {problem}"),
-            },
-            _ => {}
+    fn on_core_uuid(&mut self, answer: &str) {
+        if !answer.is_empty() && !answer.starts_with('-') {
+            self.core_uuid = answer.into();
+        }
+    }
+
+    /// Takes the switch's list of channels, and asks about those that are new to us.
+    async fn on_channels(&mut self, answer: &str) {
+        if answer.is_empty() {
+            return;
+        }
+        let core_uuid = Some(self.core_uuid.to_string()).filter(|known| !known.is_empty());
+        let snapshot = match Snapshot::parse(core_uuid, answer.as_bytes()) {
+            Ok(snapshot) => snapshot,
+            Err(problem) => {
+                warn!("the switch's list of channels cannot be read: {problem}");
+                return;
+            }
+        };
+        let strangers: HashSet<String> =
+            self.tracker.strangers(&snapshot).map(str::to_owned).collect();
+        let rows: Vec<usize> = (snapshot.channels.iter().enumerate())
+            .filter(|(_, row)| strangers.contains(&row.uuid))
+            .map(|(index, _)| index)
+            .take(MOST_DUMPS)
+            .collect();
+        for (tag, row) in (FIRST_DUMP..).zip(&rows) {
+            let line = format!("uuid_dump {} json", snapshot.channels[*row].uuid);
+            self.ask(tag, &line);
+        }
+        self.gathering = Some(Gathering {
+            snapshot,
+            open: rows.len(),
+            rows,
+        });
+        self.reconcile().await;
+    }
+
+    async fn on_dump(&mut self, tag: u32, answer: &str) {
+        let Some(gathering) = &mut self.gathering else {
+            return;
+        };
+        let Some(row) = gathering.rows.get((tag - FIRST_DUMP) as usize) else {
+            return;
+        };
+        // A channel that has ended meanwhile is answered with -ERR.
+        gathering.snapshot.channels[*row].dump = Event::from_json(answer.as_bytes()).ok();
+        gathering.open = gathering.open.saturating_sub(1);
+        self.reconcile().await;
+    }
+
+    /// Compares what we remember with what the switch says is alive, once everything was answered.
+    async fn reconcile(&mut self) {
+        let Some(gathering) = self.gathering.take_if(|gathering| gathering.open == 0) else {
+            return;
+        };
+        let accounts = self.registry.accounts();
+        let now = self.switch_time();
+        self.tracker
+            .reconcile(&gathering.snapshot, now, &accounts, &mut self.facts);
+        self.tell().await;
+    }
+
+    /// What the switch's clock says.
+    fn switch_time(&self) -> Timestamp {
+        match self.last_event {
+            Some((at, read)) => at.after(read.elapsed()),
+            None => self.clock.now(),
         }
     }
 

@@ -4,4 +4,6 @@
 #![allow(dead_code, unreachable_pub)]
 
 pub mod capture;
+pub mod daemon;
+pub mod receiver;
 pub mod switch;

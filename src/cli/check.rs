@@ -1,0 +1,77 @@
+//! `switchhook check`: line by line, what is right and what is wrong.
+
+use std::process::ExitCode;
+
+use switchhook::app::client_config;
+use switchhook::config::Config;
+use switchhook::esl::Client;
+use switchhook::store;
+use switchhook::time::Clock;
+use tokio::net::TcpListener;
+
+use super::{EXIT_FAILURE, runtime};
+
+pub(super) fn run(config: Config) -> ExitCode {
+    let checked = runtime().map(|runtime| runtime.block_on(check(&config)));
+    match checked {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(EXIT_FAILURE),
+        Err(error) => {
+            eprintln!("cannot start: {error}");
+            ExitCode::from(EXIT_FAILURE)
+        }
+    }
+}
+
+/// Checks everything, and goes on after what is wrong.
+async fn check(config: &Config) -> bool {
+    let mut report = Report { good: true };
+    report.line("configuration", Ok("no mistakes".into()));
+    let path = &config.store.path;
+    let database = store::inspect(path).map(|found| format!("{} ({found})", path.display()));
+    report.line("database", database.map_err(|error| error.to_string()));
+    report.line("switch", switch(config).await);
+    report.line("[api] listen", port(&config.api.listen).await);
+    match config.outbound.listen.as_str() {
+        "" => report.line("[outbound] listen", Ok("switched off".into())),
+        listen => report.line("[outbound] listen", port(listen).await),
+    }
+    report.good
+}
+
+async fn switch(config: &Config) -> Result<String, String> {
+    let login = client_config(config, Clock::system()).map_err(|error| error.to_string())?;
+    match Client::try_login(&login).await {
+        Ok(()) => Ok(format!(
+            "logged in at {}:{}",
+            config.switch.host, config.switch.port
+        )),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+async fn port(address: &str) -> Result<String, String> {
+    match TcpListener::bind(address).await {
+        Ok(_) => Ok(format!("{address} is free")),
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => Err(format!(
+            "{address} is taken; by a switchhook that is running already, or by another program"
+        )),
+        Err(error) => Err(format!("{address}: {error}")),
+    }
+}
+
+struct Report {
+    good: bool,
+}
+
+impl Report {
+    fn line(&mut self, what: &str, found: Result<String, String>) {
+        match found {
+            Ok(found) => println!("ok     {what}: {found}"),
+            Err(problem) => {
+                self.good = false;
+                println!("WRONG  {what}: {problem}");
+            }
+        }
+    }
+}

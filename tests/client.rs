@@ -13,6 +13,7 @@ use switchhook::esl::{
     ApiError, Backoff, Client, ClientConfig, Command, Event, EventError, FrameError, LinkError,
     LoginError, Notice, Password, Wanted,
 };
+use tokio::net::TcpSocket;
 use tokio::time::{Instant, timeout};
 
 /// Never waits long between attempts.
@@ -581,6 +582,28 @@ async fn however_a_connection_ends_the_next_one_is_made() {
 }
 
 #[tokio::test]
+async fn what_was_sent_before_a_crash_is_still_read() {
+    let gate = Gate::new();
+    let script = Script::subscribed()
+        .pass(&gate)
+        .say(dtmf("1"))
+        .say(dtmf("2"))
+        .reset();
+    let switch = Switch::start([script]).await;
+    let mut client = client(config(switch.port()), &["DTMF"]);
+    connected(&mut client).await;
+    while_driving(&mut client, switch.heard("event plain")).await;
+    gate.open();
+    switch.ended(1).await;
+    // The command finds the connection reset; the events are there all the same.
+    client.request(1, Command::api("status").unwrap());
+    assert_eq!(digit(&event(&mut client).await), "1");
+    assert_eq!(digit(&event(&mut client).await), "2");
+    disconnected(&mut client).await;
+    assert_eq!(reply(&mut client).await, (1, Err(ApiError::Disconnected)));
+}
+
+#[tokio::test]
 async fn an_event_that_cannot_be_read_is_told_and_the_stream_goes_on() {
     let script = Script::subscribed()
         .say(capture::frame("text/event-json", "{\"Event-Name\": \"DT"))
@@ -701,6 +724,24 @@ async fn a_port_that_is_no_event_socket_is_given_up_after_a_while() {
             "{address} did not finish the login within 5s (is it a FreeSWITCH event socket?)"
         ))
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_switch_that_does_not_answer_at_all_is_given_up_after_a_while() {
+    // Nobody accepts, and the queue of those who wait to be accepted is full.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(1).unwrap();
+    let address = listener.local_addr().unwrap();
+    let full = [(); 2].map(|()| std::net::TcpStream::connect(address).unwrap());
+    let error = Client::try_login(&config(address.port()))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        format!("cannot connect to {address}: no answer within 5s (is a firewall between?)")
+    );
+    drop(full);
 }
 
 #[tokio::test]

@@ -27,7 +27,7 @@ pub enum LinkError {
         /// What the system says.
         source: std::io::Error,
     },
-    /// No connection within [switch] connect_timeout_ms.
+    /// No connection within `[switch] connect_timeout_ms`.
     #[error("cannot connect to {switch}: no answer within {after:?} (is a firewall between?)")]
     ConnectTimeout {
         /// Host and port that were tried.

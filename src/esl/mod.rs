@@ -12,6 +12,7 @@ mod frame;
 mod handle;
 mod link;
 mod pending;
+mod session;
 mod status;
 mod wanted;
 

@@ -140,3 +140,74 @@ fn read(reply: &Frame) -> ApiResult {
         false => Ok(text.into_owned()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+
+    const TIME_OUT: Duration = Duration::from_secs(10);
+    const SILENCE: Duration = Duration::from_secs(50);
+
+    fn ask(pending: &mut Pending, tag: u32, now: Instant) {
+        let command = Command::api("status").unwrap();
+        pending.push(&command, Taker::Tag(tag), now);
+    }
+
+    fn printed(text: &'static str) -> Frame {
+        Frame {
+            kind: Kind::ApiResponse,
+            head: Bytes::new(),
+            body: Bytes::from_static(text.as_bytes()),
+        }
+    }
+
+    /// The tag of whoever is told, and what.
+    fn told(answer: Option<(Taker, ApiResult)>) -> Option<(u32, ApiResult)> {
+        match answer? {
+            (Taker::Tag(tag), result) => Some((tag, result)),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn an_unanswered_subscription_holds_up_no_answer() {
+        let now = Instant::now();
+        let mut pending = Pending::new(TIME_OUT, SILENCE);
+        let command = Command::exit();
+        pending.push(&command, Taker::Log(command.to_string()), now);
+        assert_eq!(pending.deadline(), None);
+        ask(&mut pending, 1, now);
+        ask(&mut pending, 2, now);
+        assert_eq!(pending.deadline(), Some(now + TIME_OUT));
+        let answer = told(pending.answer(&printed("one")));
+        assert_eq!(answer, Some((1, Ok("one".into()))));
+        let answer = told(pending.answer(&printed("-USAGE: two")));
+        let refused = ApiError::Refused("-USAGE: two".into());
+        assert_eq!(answer, Some((2, Err(refused))));
+        assert!(pending.answer(&printed("three")).is_none());
+    }
+
+    #[test]
+    fn a_lost_answer_is_waited_for_as_long_as_it_can_come() {
+        let start = Instant::now();
+        let mut pending = Pending::new(TIME_OUT, SILENCE);
+        ask(&mut pending, 1, start);
+        assert!(pending.expire(start + TIME_OUT / 2).is_empty());
+        let expired = pending.expire(start + TIME_OUT).pop();
+        assert_eq!(told(expired), Some((1, Err(ApiError::TimedOut(TIME_OUT)))));
+        assert_eq!(pending.deadline(), None);
+
+        // For all we know this is the first one's, late.
+        ask(&mut pending, 2, start + TIME_OUT);
+        assert_eq!(told(pending.answer(&printed("late"))), None);
+        let expired = pending.expire(start + TIME_OUT * 2).pop();
+        assert_eq!(told(expired), Some((2, Err(ApiError::TimedOut(TIME_OUT)))));
+
+        // But not for ever: a switch that lost an answer is understood again.
+        let later = start + TIME_OUT * 2 + SILENCE;
+        ask(&mut pending, 3, later);
+        let answer = told(pending.answer(&printed("three")));
+        assert_eq!(answer, Some((3, Ok("three".into()))));
+    }
+}

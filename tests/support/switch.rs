@@ -203,6 +203,7 @@ struct House {
     scripts: Mutex<VecDeque<Script>>,
     heard: watch::Sender<Vec<Heard>>,
     connections: watch::Sender<usize>,
+    ended: watch::Sender<usize>,
     tasks: Mutex<Vec<AbortHandle>>,
 }
 
@@ -220,6 +221,7 @@ impl Switch {
             scripts: Mutex::new(scripts.into_iter().collect()),
             heard: watch::Sender::new(Vec::new()),
             connections: watch::Sender::new(0),
+            ended: watch::Sender::new(0),
             tasks: Mutex::default(),
         });
         Self {
@@ -281,11 +283,12 @@ impl Switch {
 
     /// Waits until so many connections were accepted.
     pub async fn connections(&self, count: usize) {
-        let mut accepted = self.house.connections.subscribe();
-        tokio::time::timeout(PATIENCE, accepted.wait_for(|accepted| *accepted >= count))
-            .await
-            .expect("as many connections")
-            .expect("the house lives");
+        reach(&self.house.connections, count).await;
+    }
+
+    /// Waits until it is done with so many connections.
+    pub async fn ended(&self, count: usize) {
+        reach(&self.house.ended, count).await;
     }
 }
 
@@ -345,7 +348,16 @@ impl House {
         }
         // Dropped, it would close in an orderly way before a reset.
         writer.into_inner().forget();
+        self.ended.send_modify(|ended| *ended += 1);
     }
+}
+
+async fn reach(counter: &watch::Sender<usize>, count: usize) {
+    let mut counter = counter.subscribe();
+    tokio::time::timeout(PATIENCE, counter.wait_for(|reached| *reached >= count))
+        .await
+        .expect("as many connections")
+        .expect("the house lives");
 }
 
 /// One connection and its script.

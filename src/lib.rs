@@ -3,5 +3,6 @@
 pub mod call;
 pub mod esl;
 pub mod hook;
+pub mod store;
 pub mod time;
 pub mod trigger;

@@ -26,7 +26,7 @@ use crate::delivery::{
 use crate::esl::{Client, ClientConfig, CommandError, Limits, Password};
 use crate::hook::{Index, RateLimit, Router};
 use crate::registry::Registry;
-use crate::store::{Store, StoreConfig, StoreError};
+use crate::store::{Intake, Store, StoreConfig, StoreError, channels, hooks};
 use crate::time::Clock;
 use crate::trigger::Trigger;
 
@@ -103,7 +103,10 @@ impl App {
         let opened = Store::open(store_config(&config), clock.clone())?;
         let store = opened.store;
         let admin_token = admin_token(&config)?;
-        let hooks = store.read(crate::store::hooks::all).await?;
+        let (hooks, unreadable) = store.read(hooks::all).await?;
+        for problem in unreadable {
+            warn!("a hook is left out: {problem}");
+        }
         info!(hooks = hooks.len(), database = %config.store.path.display(), "the store is open");
         let index = Arc::new(Index::new(hooks));
 
@@ -124,11 +127,19 @@ impl App {
         )
         .await?;
 
+        let mut tracker = Tracker::new(tracker_config(&config));
+        let legs = store.read(channels::all).await?;
+        let legs = legs.iter().filter_map(|(uuid, state)| {
+            Some((uuid.as_str(), std::str::from_utf8(state).ok()?))
+        });
+        for problem in tracker.restore(legs) {
+            warn!("{problem}");
+        }
         let client = Client::new(client_config(&config, clock.clone()))?;
         let link = client.status();
         let pipeline = Pipeline::new(
             client,
-            Tracker::new(tracker_config(&config)),
+            tracker,
             Arc::clone(&registry),
             store.clone(),
             clock.clone(),
@@ -194,7 +205,9 @@ impl App {
         if tokio::time::timeout(Duration::from_secs(2), rest).await.is_err() {
             warn!("connections of the API are still open; they are cut off");
         }
-        self.store.close().await;
+        if let Err(problem) = self.store.close().await {
+            warn!("{problem}");
+        }
     }
 }
 
@@ -246,11 +259,12 @@ impl Warden {
             subscription: None,
             payload,
         };
-        let Some(mut record) = self.router.route(&fact, &self.registry.accounts()) else {
+        let Some(record) = self.router.route(&fact, &self.registry.accounts()) else {
             return;
         };
-        while let Err(refused) = self.store.offer(record) {
-            record = refused;
+        let mut intake = Intake::from(record);
+        while let Err(refused) = self.store.offer(intake) {
+            intake = refused;
             self.store.room().await;
         }
     }
@@ -299,7 +313,7 @@ pub fn admin_token_file(database: &Path) -> PathBuf {
 }
 
 fn store_config(config: &Config) -> StoreConfig {
-    let mut store = StoreConfig::at(&config.store.path);
+    let mut store = StoreConfig::new(&config.store.path);
     store.durability = match config.store.durability {
         crate::config::Durability::Process => crate::store::Durability::Process,
         crate::config::Durability::Power => crate::store::Durability::Power,

@@ -14,9 +14,10 @@ use tracing::{debug, error, info, warn};
 
 use crate::call::{Fact, Payload, Snapshot, Tracker, Wanted};
 use crate::esl::{Client, Command, Event, Notice, Wanted as Subscription};
-use crate::hook::{Record, Router};
+use crate::hook::Router;
 use crate::registry::Registry;
-use crate::store::Store;
+use crate::store::channels::ChannelChange;
+use crate::store::{Intake, Store};
 use crate::time::{Clock, Timestamp};
 use crate::trigger::{Trigger, TriggerSet};
 
@@ -123,9 +124,6 @@ impl Pipeline {
                 },
                 notice = self.client.next() => self.on_notice(notice).await,
             }
-        }
-        if let Some(core_uuid) = self.saved_legs().await {
-            debug!(%core_uuid, "the live legs are kept for the next start");
         }
     }
 
@@ -305,27 +303,32 @@ impl Pipeline {
         self.tell().await;
     }
 
-    /// Hands the facts that somebody wants to the store.
+    /// Hands the facts that somebody wants to the store, and with them what the tracker remembers, so that
+    /// a restart knows of every leg whose beginning was told.
     async fn tell(&mut self) {
-        if self.facts.is_empty() {
-            return;
-        }
         let accounts = self.registry.accounts();
-        let mut facts = std::mem::take(&mut self.facts);
-        for fact in facts.drain(..) {
+        let mut intake = Intake::default();
+        for fact in self.facts.drain(..) {
             self.stats.facts.fetch_add(1, Ordering::Relaxed);
             if let Some(record) = self.router.route(&fact, &accounts) {
                 self.stats.recorded.fetch_add(1, Ordering::Relaxed);
-                self.store(record).await;
+                intake.records.push(record);
             }
         }
-        self.facts = facts;
+        let changed = self.tracker.changed().into_iter();
+        intake.channels.extend(changed.map(|(uuid, state)| ChannelChange {
+            uuid: uuid.as_ref().into(),
+            state: state.map(|state| state.into_bytes().into()),
+        }));
+        if !(intake.records.is_empty() && intake.channels.is_empty()) {
+            self.store(intake).await;
+        }
         let live = self.tracker.live_legs() as u64;
         self.stats.live_legs.store(live, Ordering::Relaxed);
     }
 
-    async fn store(&mut self, record: Record) {
-        let Err(record) = self.store.offer(record) else {
+    async fn store(&mut self, intake: Intake) {
+        let Err(intake) = self.store.offer(intake) else {
             self.on_stored();
             return;
         };
@@ -334,15 +337,15 @@ impl Pipeline {
             0 => {
                 let room = tokio::time::timeout(self.patience, self.store.room()).await;
                 match room {
-                    Ok(()) => self.store.offer(record).err(),
-                    Err(_) => Some(record),
+                    Ok(()) => self.store.offer(intake).err(),
+                    Err(_) => Some(intake),
                 }
             }
-            _ => Some(record),
+            _ => Some(intake),
         };
         match refused {
             None => self.on_stored(),
-            Some(record) => self.on_shed(&record),
+            Some(intake) => self.on_shed(&intake),
         }
     }
 
@@ -358,12 +361,12 @@ impl Pipeline {
         }
     }
 
-    fn on_shed(&mut self, record: &Record) {
+    fn on_shed(&mut self, intake: &Intake) {
+        let first = intake.records.first();
         if self.shed == 0 {
             let problem = self.store.health().last_error;
             error!(
-                call_id = record.call_id.as_deref(),
-                trigger = %record.trigger,
+                call_id = first.and_then(|record| record.call_id.as_deref()),
                 "the store has taken nothing for {:?}: events are shed until it does ({}); look at the disk of [store] path",
                 self.patience,
                 problem.as_deref().unwrap_or("it is slow")

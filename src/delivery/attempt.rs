@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::send::Sent;
-use crate::store::{Attempt, AttemptResult};
+use crate::store::attempts::{Attempt, AttemptResult};
 use crate::time::Timestamp;
 
 /// The record of a request that was made: the `number`th for its delivery, begun at `at`.

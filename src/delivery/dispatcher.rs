@@ -18,7 +18,9 @@ use super::queue::Queue;
 use super::send::Sender;
 use super::verdict::{Answer, Backoff, Decision, decide};
 use crate::hook::{Delivery, Hook, Index, Ordering, RateLimit};
-use crate::store::{Attempt, AttemptResult, Next, Outcome, Settled, State, Store, deliveries};
+use crate::store::attempts::{Attempt, AttemptResult};
+use crate::store::deliveries::{self, State};
+use crate::store::{Next, Outcome, Settled, Store};
 use crate::time::{Clock, Timestamp};
 
 /// Deliveries of one hook in memory at most.

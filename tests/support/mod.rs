@@ -5,5 +5,6 @@
 
 pub mod capture;
 pub mod daemon;
+pub mod office;
 pub mod receiver;
 pub mod switch;

@@ -120,7 +120,8 @@ pub(super) fn over(call: &mut Call, root: &Leg, ending: &Ending, teller: &mut Te
 
 /// Nobody took it: never answered, or only voicemail did, or someone was rung and none was bridged.
 fn is_missed(call: &Call) -> bool {
-    call.taken.is_none() && (!call.root_answered || call.voicemail || call.sought)
+    let in_vain = call.sought && !call.bridged;
+    call.taken.is_none() && (!call.root_answered || call.voicemail || in_vain)
 }
 
 /// `caller`, `callee` or `switch`.

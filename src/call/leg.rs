@@ -170,6 +170,21 @@ impl Leg {
         }
     }
 
+    /// What an event of `leg` says of the other leg, of which nothing was seen.
+    pub(super) fn of_other(uuid: Arc<str>, event: &Event, leg: &Self) -> Self {
+        let mut other = Self::new(uuid, leg.heard);
+        other.call = Arc::clone(&leg.call);
+        let name = event.header("Other-Leg-Channel-Name").unwrap_or_default();
+        other.internal = name.starts_with("loopback/");
+        other.outbound = event.raw("Other-Leg-Direction") == Some(b"outbound");
+        let number = match other.outbound {
+            true => event.text("Other-Leg-Destination-Number"),
+            false => event.text("Other-Leg-Caller-ID-Number"),
+        };
+        other.keep(Word::Extension, number.filter(|number| is_short(number)));
+        other
+    }
+
     /// Whether what it runs is run for the call: it is the root, or a loopback leg that stands in for it.
     pub(super) fn runs_call(&self) -> bool {
         self.uuid == self.call || self.internal
@@ -318,9 +333,12 @@ impl Leg {
         let kazoo = event.variable("ecallmgr_Account-ID");
         let domain = event.variable("domain_name");
         let host = event.variable("sip_req_host");
+        let dialled = self.word(Word::Dialled).map(|number| &**number);
+        let dialled_in = dialled.filter(|_| !self.outbound);
         accounts.find(Hints {
             ids: [variable.as_deref(), kazoo.as_deref(), sip.as_deref()],
-            number: self.word(Word::Dialled).map(|number| &**number),
+            // A number that the switch dials may be another tenant's: that makes the call none of theirs.
+            number: dialled_in,
             realms: [domain.as_deref(), host.as_deref()],
         })
     }

@@ -155,11 +155,11 @@ impl Book {
             return false;
         };
         match step {
-            Step::Dtmf => {}
+            Step::Dtmf | Step::Hangup => {}
             Step::Execute => leg.read_orders(event),
             _ => leg.read(event, reading),
         }
-        if step != Step::Dtmf {
+        if !matches!(step, Step::Dtmf | Step::Hangup) {
             if leg.runs_call() {
                 call.read_orders(event);
             }
@@ -183,7 +183,8 @@ impl Book {
                     return false;
                 };
                 let ending = Ending::of(leg, event, teller.moment.at);
-                self.note_left(uuid, event);
+                let left = ending.left(leg);
+                self.note_left(uuid, left);
                 if let Some((leg, call)) = self.pair(uuid) {
                     let was_bridged = instant(event, "Caller-Channel-Bridged-Time").is_some();
                     call.bridged |= was_bridged && leg.uuid == call.root;
@@ -195,7 +196,8 @@ impl Book {
                 if let Some(leg) = self.legs.get_mut(uuid) {
                     leg.keep(Word::HangupCause, event.text("Hangup-Cause"));
                 }
-                self.note_left(uuid, event);
+                // There is no `sip_hangup_disposition` yet, but the status of what came over the wire.
+                self.note_left(uuid, event.variable("sip_term_status").is_some());
             }
             Step::Create => {}
             Step::Progress
@@ -549,16 +551,12 @@ impl Book {
         taken(call, root, leg, taker, dialler, teller);
     }
 
-    /// Notes that a leg's far end hung up by itself. CHANNEL_HANGUP has no `sip_hangup_disposition` yet, but
-    /// the status of what came over the wire.
-    fn note_left(&mut self, uuid: &str, event: &Event) {
+    /// Notes whether a leg's far end hung up by itself.
+    fn note_left(&mut self, uuid: &str, left: bool) {
         let Some((leg, call)) = self.pair(uuid) else {
             return;
         };
-        leg.left = match event.variable("sip_hangup_disposition") {
-            Some(disposition) => disposition.starts_with("recv_"),
-            None => leg.left || event.variable("sip_term_status").is_some(),
-        };
+        leg.left |= left;
         if leg.left && leg.uuid != call.root && (leg.partner.is_some() || !call.root_answered) {
             call.callee_left = true;
         }

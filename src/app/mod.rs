@@ -178,7 +178,7 @@ impl App {
             stop_api,
             sending: tokio::spawn(dispatcher.run(inputs)),
             serving: tokio::spawn(api::serve(listener, state, raised(api_stops))),
-            reading: tokio::spawn(pipeline.run(reading_stops)),
+            reading: tokio::spawn(pipeline.run(raised(reading_stops))),
             shutdown_timeout: config.delivery.shutdown_timeout_ms.0,
         })
     }

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
@@ -110,14 +109,15 @@ impl Pipeline {
         Arc::clone(&self.stats)
     }
 
-    /// Reads until `stop` says so.
-    pub(super) async fn run(mut self, mut stop: watch::Receiver<bool>) {
+    /// Reads until `stop` is done.
+    pub(super) async fn run(mut self, stop: impl Future<Output = ()>) {
+        tokio::pin!(stop);
         let mut changes = self.registry.changes();
         self.subscribe();
         loop {
             tokio::select! {
                 biased;
-                _ = stop.wait_for(|stop| *stop) => break,
+                () = &mut stop => break,
                 changed = changes.changed() => match changed {
                     Ok(()) => self.subscribe(),
                     Err(_) => break,

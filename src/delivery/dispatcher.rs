@@ -580,7 +580,9 @@ impl Dispatcher {
         };
         let now = self.clock.now();
         let age = now.since(delivery.occurred_at);
-        if hook.settings.expires.is_none_or(|limit| age <= limit) {
+        // What somebody queued again is wanted, however old it is.
+        let requeued = delivery.attempts == 0 && delivery.due_at > delivery.occurred_at;
+        if requeued || hook.settings.expires.is_none_or(|limit| age <= limit) {
             return Some(hook);
         }
         self.let_go(delivery);

@@ -13,6 +13,7 @@ pub mod deliveries;
 mod error;
 pub mod events;
 mod health;
+mod inspect;
 pub mod hooks;
 mod open;
 mod outcomes;
@@ -35,6 +36,7 @@ use tracing::error;
 pub use channels::ChannelChange;
 pub use error::StoreError;
 pub use health::StoreHealth;
+pub use inspect::inspect;
 pub use outcomes::{Next, Outcome, Settled};
 pub use writer::Tx;
 

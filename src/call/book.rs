@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::answer::{AnsweredBy, Application, by_bridge};
 use super::calls;
 use super::channel::{self, Ending};
-use super::leg::{Leg, Reading, Word, instant, progress};
+use super::leg::{Leg, Reading, Word, instant};
 use super::state::Call;
 use super::teller::Teller;
 use crate::esl::Event;
@@ -171,9 +171,7 @@ impl Book {
 
     /// What an event changes beyond what it says.
     fn step(&mut self, step: Step, uuid: &str, event: &Event, teller: &mut Teller<'_>) -> bool {
-        if step != Step::Execute {
-            self.mark(uuid);
-        }
+        self.mark(uuid);
         match step {
             Step::Bridge => self.bridge_seen(uuid, event, teller),
             Step::Unbridge => self.unbridge(uuid, teller),
@@ -185,10 +183,10 @@ impl Book {
                 let ending = Ending::of(leg, event, teller.moment.at);
                 let left = ending.left(leg);
                 self.note_left(uuid, left);
-                if let Some((leg, call)) = self.pair(uuid) {
+                self.with(uuid, |leg, call| {
                     let was_bridged = instant(event, "Caller-Channel-Bridged-Time").is_some();
                     call.bridged |= was_bridged && leg.uuid == call.root;
-                }
+                });
                 self.end(uuid, &ending, teller);
                 return true;
             }
@@ -200,27 +198,19 @@ impl Book {
                 self.note_left(uuid, event.variable("sip_term_status").is_some());
             }
             Step::Create => {}
-            Step::Progress
-            | Step::ProgressMedia
-            | Step::Answer
-            | Step::Hold
-            | Step::Unhold
-            | Step::Dtmf => {
-                let Some((leg, call)) = self.pair(uuid) else {
-                    return false;
-                };
-                match step {
-                    Step::Progress => channel::progressed(leg, call, false, teller),
-                    Step::ProgressMedia => channel::progressed(leg, call, true, teller),
-                    Step::Answer => {
-                        call.root_answered |= leg.uuid == call.root;
-                        channel::answer(leg, call, teller);
-                    }
-                    Step::Hold => channel::hold(leg, call, teller),
-                    Step::Unhold => channel::unhold(leg, call, teller),
-                    _ => channel::dtmf(leg, call, event, teller),
-                }
-            }
+            Step::Progress => self.with(uuid, |leg, call| {
+                channel::progressed(leg, call, false, teller);
+            }),
+            Step::ProgressMedia => self.with(uuid, |leg, call| {
+                channel::progressed(leg, call, true, teller);
+            }),
+            Step::Answer => self.with(uuid, |leg, call| {
+                call.root_answered |= leg.uuid == call.root;
+                channel::answer(leg, call, teller);
+            }),
+            Step::Hold => self.with(uuid, |leg, call| channel::hold(leg, call, teller)),
+            Step::Unhold => self.with(uuid, |leg, call| channel::unhold(leg, call, teller)),
+            Step::Dtmf => self.with(uuid, |leg, call| channel::dtmf(leg, call, event, teller)),
         }
         self.menu(uuid, teller);
         false
@@ -237,9 +227,6 @@ impl Book {
         let mut leg = Leg::new(uuid.into(), teller.moment.at);
         leg.read_first(event, step != Step::Dtmf, reading);
         leg.is_repeat(teller.moment.sequence);
-        if step == Step::Progress || step == Step::ProgressMedia {
-            leg.progressed = progress(event).or(leg.progressed);
-        }
         let kin = Kin::of(event);
         self.introduce(leg, &kin, Some(event), teller);
     }
@@ -311,6 +298,12 @@ impl Book {
         Some((leg, call))
     }
 
+    fn with(&mut self, uuid: &str, act: impl FnOnce(&mut Leg, &mut Call)) {
+        if let Some((leg, call)) = self.pair(uuid) {
+            act(leg, call);
+        }
+    }
+
     /// CHANNEL_EXECUTE: what the root leg runs says who takes the call.
     fn execute(&mut self, uuid: &str, event: &Event, teller: &mut Teller<'_>) {
         let name = event.text("Application").unwrap_or_default();
@@ -347,13 +340,11 @@ impl Book {
         if application != Application::Queue {
             call.leave_queue(at);
         }
-        if application != Application::Other {
-            self.mark(uuid);
-        }
         self.menu(uuid, teller);
     }
 
-    /// Tells that a menu took the call, once its root leg is answered.
+    /// Tells that a menu took the call, once its root leg is answered; unless the dialplan says that it is
+    /// somebody else who will have taken it.
     fn menu(&mut self, uuid: &str, teller: &mut Teller<'_>) {
         let Some(leg) = self.legs.get(uuid) else {
             return;
@@ -361,13 +352,14 @@ impl Book {
         let Some(call) = self.calls.get_mut(&leg.call) else {
             return;
         };
-        if call.root_answered && (call.menu_waits || call.says == Some(AnsweredBy::Ivr)) {
+        let taken = match call.says {
+            None => call.menu_waits,
+            Some(said) => said == AnsweredBy::Ivr,
+        };
+        if taken && call.root_answered {
             call.menu_waits = false;
-            if !call.told.contains(&AnsweredBy::Ivr) {
-                let by = call.says.unwrap_or(AnsweredBy::Ivr);
-                let root = self.legs.get(&call.root).unwrap_or(leg);
-                calls::answered(call, root, None, by, teller);
-            }
+            let root = self.legs.get(&call.root).unwrap_or(leg);
+            calls::answered(call, root, None, AnsweredBy::Ivr, teller);
         }
     }
 

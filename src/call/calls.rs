@@ -83,6 +83,8 @@ pub(super) fn answered(
 pub(super) fn over(call: &mut Call, root: &Leg, ending: &Ending, teller: &mut Teller<'_>) {
     call.over = true;
     call.leave_queue(teller.moment.at);
+    call.voicemail |= call.says == Some(AnsweredBy::Voicemail);
+    call.voicemail &= call.root_answered;
     let missed = is_missed(call);
     let outcome = match missed {
         true => "missed",

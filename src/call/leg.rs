@@ -151,6 +151,8 @@ pub(super) struct Leg {
     pub(super) subscription: Option<Arc<Subscription>>,
     /// Digits are not to be told.
     pub(super) masked: bool,
+    /// Some were not.
+    pub(super) was_masked: bool,
     /// The last digits; those pressed while it was masked are remembered as `*` only.
     pub(super) digits: String,
     #[serde(skip)]
@@ -261,6 +263,7 @@ impl Leg {
         self.masked = event
             .variable("switchhook_mask_dtmf")
             .is_some_and(|said| is_true(&said));
+        self.was_masked |= self.masked;
         let uri = event.variable("switchhook_uri");
         let known = self.subscription.as_ref().map(|known| &*known.uri);
         if let Some(uri) = uri

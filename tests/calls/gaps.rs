@@ -165,6 +165,28 @@ fn what_happened_in_a_gap_is_caught_up_with() {
 }
 
 #[test]
+fn what_a_leg_runs_is_learned_from_the_list() {
+    let (mut desk, mut script) = (Desk::new(), Script::new());
+    for (leg, application) in [("aaaa", "voicemail"), ("bbbb", "callcenter")] {
+        script.caller(leg, "5001");
+        desk.hear(&script.event("CHANNEL_CREATE", leg, &[]));
+        desk.hear(&script.event("CHANNEL_ANSWER", leg, &[]));
+        let mut listed = row(leg, "inbound", "ACTIVE", leg);
+        listed.application = application.into();
+        desk.see(&list(vec![listed]), script.now);
+        script.wait(2);
+    }
+    desk.hear(&script.end("aaaa", "NORMAL_CLEARING", "recv_bye"));
+    let end = only(&desk.facts, Trigger::CallHangup);
+    assert_eq!(end.payload.text("answered_by"), Some("voicemail"));
+    desk.facts.clear();
+    desk.hear(&script.end("bbbb", "NORMAL_CLEARING", "recv_bye"));
+    let end = only(&desk.facts, Trigger::CallHangup);
+    assert_eq!(number(end, "queue_seconds"), Some(2));
+    assert_eq!(end.payload.text("outcome"), Some("missed"));
+}
+
+#[test]
 fn a_leg_that_was_heard_of_just_now_is_not_gone_because_it_is_not_listed_yet() {
     let (mut desk, mut script) = (Desk::new(), Script::new());
     script.caller("aaaa", "5001");
@@ -373,6 +395,31 @@ fn a_restart_of_the_sidecar_at_any_moment_changes_nothing() {
             assert_eq!(cut_in_two, whole, "{name} after {cut} events");
         }
     }
+}
+
+#[test]
+fn a_restart_while_a_card_number_is_typed_does_not_give_it_away() {
+    let (mut desk, mut script) = (Desk::new(), Script::new());
+    script.caller("aaaa", "5001");
+    desk.hear(&script.event("CHANNEL_CREATE", "aaaa", &[]));
+    desk.tracker.changed();
+    script.says("aaaa", "variable_switchhook_mask_dtmf", "true");
+    desk.hear(&script.execute("aaaa", "play_and_get_digits", "16 16"));
+    let changed = desk.tracker.changed();
+    let mut tracker = Tracker::new(TrackerConfig::default());
+    tracker.want(Wanted {
+        triggers: TriggerSet::all(),
+        ..Wanted::default()
+    });
+    assert!(
+        tracker
+            .restore([("aaaa", changed[0].1.as_deref().unwrap())])
+            .is_empty()
+    );
+    desk.tracker = tracker;
+    desk.facts.clear();
+    desk.hear(&script.event("DTMF", "aaaa", &[("DTMF-Digit", "4")]));
+    assert_eq!(desk.facts[0].payload.text("digit"), Some("*"));
 }
 
 #[test]

@@ -312,6 +312,51 @@ fn a_dialplan_that_says_so_makes_a_menu_of_a_script() {
 }
 
 #[test]
+fn a_dialplan_that_knows_better_is_not_fooled_by_a_menu_that_asks_for_a_pin() {
+    let (mut desk, mut script) = (desk(), Script::new());
+    script.caller("aaaa", "5001");
+    script.says("aaaa", "variable_switchhook_answered_by", "extension");
+    desk.hear(&script.event("CHANNEL_CREATE", "aaaa", &[]));
+    desk.hear(&script.event("CHANNEL_ANSWER", "aaaa", &[]));
+    desk.hear(&script.execute("aaaa", "play_and_get_digits", "4 4"));
+    assert_eq!(desk.told(), ["call_received(aaaa)"]);
+    script.phone("bbbb", "1001", "aaaa");
+    desk.hear(&script.event("CHANNEL_CREATE", "bbbb", &[]));
+    desk.hear(&script.bridge("aaaa", "bbbb"));
+    only(&desk.facts, Trigger::CallAnsweredExtension);
+}
+
+#[test]
+fn a_script_that_says_it_is_voicemail_makes_a_missed_call() {
+    let (mut desk, mut script) = (desk(), Script::new());
+    script.caller("aaaa", "5001");
+    desk.hear(&script.event("CHANNEL_CREATE", "aaaa", &[]));
+    desk.hear(&script.event("CHANNEL_ANSWER", "aaaa", &[]));
+    script.says("aaaa", "variable_switchhook_answered_by", "voicemail");
+    desk.hear(&script.execute("aaaa", "lua", "voicemail.lua"));
+    desk.hear(&script.end("aaaa", "NORMAL_CLEARING", "recv_bye"));
+    let missed = only(&desk.facts, Trigger::CallMissed);
+    assert_eq!(missed.payload.get("voicemail"), Some(&Value::Bool(true)));
+}
+
+#[test]
+fn two_legs_that_are_parted_and_bridged_again_say_so_again() {
+    let (mut desk, mut script) = (Desk::new(), Script::new());
+    put_through(&mut desk, &mut script, "aaaa", "bbbb");
+    // The switch may tell of one bridge on both legs.
+    desk.hear(&script.bridge("bbbb", "aaaa"));
+    only(&desk.facts, Trigger::ChannelBridge);
+    desk.hear(&script.event("CHANNEL_UNBRIDGE", "aaaa", &[]));
+    desk.hear(&script.bridge("aaaa", "bbbb"));
+    let bridges = desk
+        .facts
+        .iter()
+        .filter(|fact| fact.trigger == Trigger::ChannelBridge);
+    assert_eq!(bridges.count(), 2);
+    only(&desk.facts, Trigger::CallAnsweredExtension);
+}
+
+#[test]
 fn a_menu_that_plays_before_it_answers_has_taken_the_call_once_it_does() {
     let (mut desk, mut script) = (desk(), Script::new());
     script.caller("aaaa", "5001");

@@ -155,7 +155,7 @@ impl Pipeline {
             Notice::Event(event) => self.on_event(&event).await,
             Notice::Connected => {
                 self.ask(CORE_UUID, "global_getvar core_uuid");
-                self.ask(CHANNELS, "show channels as json");
+                self.ask_for_channels();
                 self.say_of_switch(Trigger::SwitchConnected, "connected").await;
             }
             Notice::Disconnected { reason } => {
@@ -180,6 +180,11 @@ impl Pipeline {
         }
     }
 
+    fn ask_for_channels(&mut self) {
+        self.tracker.asks_for_channels();
+        self.ask(CHANNELS, "show channels as json");
+    }
+
     fn ask(&mut self, tag: u32, line: &str) {
         match Command::api(line) {
             Ok(command) => self.client.request(tag, command),
@@ -199,7 +204,7 @@ impl Pipeline {
         }
         if event.name() == "HEARTBEAT" && self.tracker.heartbeat(event).is_some() {
             info!("the switch counts other sessions than we do: asking it which are alive");
-            self.ask(CHANNELS, "show channels as json");
+            self.ask_for_channels();
         }
         self.tell().await;
         if self.tracker.met_subscription() != self.all_calls {
@@ -357,7 +362,7 @@ impl Pipeline {
             );
             self.shed = 0;
             self.stats.shedding.store(false, Ordering::Relaxed);
-            self.ask(CHANNELS, "show channels as json");
+            self.ask_for_channels();
         }
     }
 

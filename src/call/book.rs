@@ -145,12 +145,16 @@ impl Book {
                 return false;
             }
             self.begin(step, uuid, event, reading, teller);
+            if let Some(leg) = self.legs.get_mut(uuid) {
+                leg.heard_since_asked = true;
+            }
             return self.step(step, uuid, event, teller);
         };
         if leg.is_repeat(teller.moment.sequence) {
             return false;
         }
         leg.heard = teller.moment.at;
+        leg.heard_since_asked = true;
         let Some(call) = self.calls.get_mut(&leg.call) else {
             return false;
         };

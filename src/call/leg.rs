@@ -133,6 +133,9 @@ pub(super) struct Leg {
     /// When an event of it was last seen.
     #[serde(with = "memory::plain")]
     pub(super) heard: Timestamp,
+    /// An event of it came after the switch was last asked which channels are alive.
+    #[serde(skip)]
+    pub(super) heard_since_asked: bool,
     /// Whom it is bridged to now.
     #[serde(with = "memory::plain")]
     pub(super) partner: Option<Arc<str>>,

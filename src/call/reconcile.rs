@@ -19,6 +19,14 @@ use crate::time::Timestamp;
 const LIST_LAG: Duration = Duration::from_secs(3);
 
 impl Book {
+    /// The switch is being asked which channels are alive. What is heard of from now on is no business of
+    /// the answer, which may have been on its way before.
+    pub(super) fn ask(&mut self) {
+        for leg in self.legs.values_mut() {
+            leg.heard_since_asked = false;
+        }
+    }
+
     /// Makes the book say what `channels` say.
     pub(super) fn reconcile(
         &mut self,
@@ -32,7 +40,8 @@ impl Book {
         let gone = self
             .legs
             .values()
-            .filter(|leg| !listed.contains(&*leg.uuid) && leg.heard < heard_before)
+            .filter(|leg| !listed.contains(&*leg.uuid))
+            .filter(|leg| !leg.heard_since_asked && leg.heard < heard_before)
             .map(|leg| Arc::clone(&leg.uuid))
             .collect();
         self.end_unseen(gone, None, at, teller);

@@ -62,6 +62,7 @@ impl Desk {
     }
 
     pub(crate) fn see(&mut self, snapshot: &Snapshot, at: i64) -> &mut Self {
+        self.tracker.asks_for_channels();
         self.tracker
             .reconcile(snapshot, Timestamp(at), &self.accounts, &mut self.facts);
         self

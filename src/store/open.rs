@@ -212,9 +212,9 @@ fn prepare(conn: &Connection, durability: Durability) -> rusqlite::Result<()> {
             Durability::Power => "FULL",
         },
     )?;
-    // 64 MiB of log: fewer and larger checkpoints take the slowest transactions away.
-    conn.pragma_update(None, "wal_autocheckpoint", 8_000)?;
-    conn.pragma_update(None, "journal_size_limit", 128 << 20)?;
+    // 32 MiB of log: fewer and larger checkpoints take the slowest transactions away.
+    conn.pragma_update(None, "wal_autocheckpoint", 4_000)?;
+    conn.pragma_update(None, "journal_size_limit", 64 << 20)?;
     conn.pragma_update(None, "temp_store", "MEMORY")?;
     Ok(())
 }

@@ -22,7 +22,10 @@ fn entry(trigger: &Trigger) -> Value {
         .iter()
         .map(|field| {
             let description = format!("Only where the payload's {field} is one of these");
-            ((*field).to_owned(), json!({ "type": "array", "description": description }))
+            (
+                (*field).to_owned(),
+                json!({ "type": "array", "description": description }),
+            )
         })
         .collect();
     json!({

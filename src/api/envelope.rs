@@ -209,7 +209,8 @@ impl Problem {
 
     /// 405; the router says in `Allow` what would be.
     pub(super) fn method_not_allowed() -> Self {
-        let data = json!({ "message": "The header Allow lists the methods there are at this path" });
+        let data =
+            json!({ "message": "The header Allow lists the methods there are at this path" });
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", data)
     }
 
@@ -292,7 +293,9 @@ fn request_id(headers: &HeaderMap) -> String {
     headers
         .get(&REQUEST_ID)
         .and_then(|value| value.to_str().ok())
-        .filter(|id| (1..=128).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic()))
+        .filter(|id| {
+            (1..=128).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic())
+        })
         .map_or_else(|| Uuid::new_v4().simple().to_string(), str::to_owned)
 }
 
@@ -332,7 +335,11 @@ async fn read_body(body: Body) -> Result<Bytes, Problem> {
         let mut whole = Vec::new();
         while let Some(chunk) = chunks.next().await {
             let chunk = chunk.map_err(|_| {
-                Problem::mistake("body", "format", "The body broke off, or its chunks are malformed")
+                Problem::mistake(
+                    "body",
+                    "format",
+                    "The body broke off, or its chunks are malformed",
+                )
             })?;
             if whole.len() + chunk.len() > LARGEST_BODY {
                 let data = json!({ "message": "The body must not be larger than 1 MiB" });
@@ -375,7 +382,8 @@ fn require_json(headers: &HeaderMap) -> Result<(), Problem> {
     match essence == "application/json" || essence.ends_with("+json") {
         true => Ok(()),
         false => {
-            let data = json!({ "message": "The body must be JSON: set Content-Type: application/json" });
+            let data =
+                json!({ "message": "The body must be JSON: set Content-Type: application/json" });
             Err(Problem::new(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "invalid_content_type",

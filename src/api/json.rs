@@ -90,7 +90,8 @@ mod tests {
 
     #[test]
     fn what_is_json_is_read_as_serde_json_reads_it() {
-        let text = r#"{"a":[1,-2,2.5,18446744073709551615,true,null,"é\ud83d\ude00"],"b":{"c":{}}}"#;
+        let text =
+            r#"{"a":[1,-2,2.5,18446744073709551615,true,null,"é\ud83d\ude00"],"b":{"c":{}}}"#;
         let expected: Value = serde_json::from_str(text).unwrap();
         assert_eq!(parse(text.as_bytes()).unwrap(), expected);
     }
@@ -99,7 +100,10 @@ mod tests {
     fn what_two_readers_would_read_differently_is_refused_with_its_place() {
         let deep = "[".repeat(10_000);
         for (text, words) in [
-            ("{\n  \"a\": 1,\n  \"a\": 2\n}", "the key \"a\" occurs twice at line 3"),
+            (
+                "{\n  \"a\": 1,\n  \"a\": 2\n}",
+                "the key \"a\" occurs twice at line 3",
+            ),
             ("{\"a\": \"x\\u0000y\"}", "NUL character at line 1"),
             ("{\"a\\u0000\": 1}", "NUL character at line 1"),
             ("{\"a\": \"\\ud800\"}", "at line 1 column"),

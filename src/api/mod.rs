@@ -33,29 +33,19 @@ use route::Route;
 
 /// What the resources work with.
 #[derive(Clone)]
-pub struct ApiState(Arc<Parts>);
-
-struct Parts {
+pub struct ApiState {
     registry: Arc<Registry>,
     store: Store,
     delivery: DeliveryHandle,
     sender: Sender,
-    doorkeeper: Doorkeeper,
+    doorkeeper: Arc<Doorkeeper>,
     health: HealthSources,
     clock: Clock,
 }
 
-impl std::ops::Deref for ApiState {
-    type Target = Parts;
-
-    fn deref(&self) -> &Parts {
-        &self.0
-    }
-}
-
 impl std::fmt::Debug for ApiState {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "ApiState({:?})", self.0.registry)
+        write!(f, "ApiState({:?})", self.registry)
     }
 }
 
@@ -70,15 +60,15 @@ impl ApiState {
         health: HealthSources,
         clock: Clock,
     ) -> Self {
-        Self(Arc::new(Parts {
+        Self {
             registry,
             store,
             delivery,
             sender,
-            doorkeeper: Doorkeeper::new(&admin_token),
+            doorkeeper: Arc::new(Doorkeeper::new(&admin_token)),
             health,
             clock,
-        }))
+        }
     }
 }
 

@@ -30,7 +30,11 @@ pub(super) struct Paging {
 impl Query {
     /// Reads a query string.
     pub(super) fn read(query: &str) -> Self {
-        Self(form_urlencoded::parse(query.as_bytes()).into_owned().collect())
+        Self(
+            form_urlencoded::parse(query.as_bytes())
+                .into_owned()
+                .collect(),
+        )
     }
 
     /// A value, where there is one that is not empty; of several the last.
@@ -83,11 +87,9 @@ impl Query {
 
     /// An instant in Gregorian seconds.
     pub(super) fn gregorian(&self, name: &str, mistakes: &mut Mistakes) -> Option<Timestamp> {
-        self.parsed(name, mistakes, |text| {
-            match text.parse::<i64>() {
-                Ok(seconds) if seconds >= 0 => Ok(Timestamp::from_gregorian(seconds)),
-                _ => Err("Value must be a time in Gregorian seconds, such as 63962467223".into()),
-            }
+        self.parsed(name, mistakes, |text| match text.parse::<i64>() {
+            Ok(seconds) if seconds >= 0 => Ok(Timestamp::from_gregorian(seconds)),
+            _ => Err("Value must be a time in Gregorian seconds, such as 63962467223".into()),
         })
     }
 

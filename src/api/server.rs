@@ -68,7 +68,10 @@ pub async fn serve(listener: TcpListener, state: ApiState, shutdown: impl Future
         });
     }
     drop(listener);
-    if tokio::time::timeout(GRACE, graceful.shutdown()).await.is_err() {
+    if tokio::time::timeout(GRACE, graceful.shutdown())
+        .await
+        .is_err()
+    {
         warn!("requests that took longer than {GRACE:?} to end were cut off");
     }
 }

@@ -35,9 +35,7 @@ async fn list(State(api): State<ApiState>, scope: Scope, query: Query) -> Result
     let (start, size) = (paging.start_key.clone(), paging.size);
     let (page, next) = api
         .store
-        .read(move |connection| {
-            hooks::page(connection, &scope.account_id, start.as_deref(), size)
-        })
+        .read(move |connection| hooks::page(connection, &scope.account_id, start.as_deref(), size))
         .await?;
     let begins_with = page.first().map(|hook| &*hook.id);
     if let Some(start) = &paging.start_key
@@ -78,7 +76,9 @@ async fn re_enable(
 ) -> Result<Reply, Problem> {
     require_re_enable(&data)?;
     let ids = api.registry.re_enable_all(&scope.account_id).await?;
-    Ok(Reply::new(ids.iter().map(|id| json!(&**id)).collect::<Value>()))
+    Ok(Reply::new(
+        ids.iter().map(|id| json!(&**id)).collect::<Value>(),
+    ))
 }
 
 /// Refuses a change of all hooks at once that is no re-enabling.

@@ -40,8 +40,14 @@ CREATE TABLE deliveries (
     webhook_id   BLOB NOT NULL,
     verb         TEXT NOT NULL,
     format       TEXT NOT NULL,
-    ad_hoc       TEXT,
-    body         BLOB NOT NULL
+    ad_hoc       TEXT
+);
+
+-- What is sent, by the id of its delivery. Apart from it, so that what becomes of a delivery rewrites a
+-- hundred bytes and not the page that its body fills.
+CREATE TABLE bodies (
+    id   INTEGER PRIMARY KEY,
+    body BLOB NOT NULL
 );
 
 -- What is due. `lane` goes along so that a strict hook's queue is read without its bodies.

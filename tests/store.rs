@@ -546,7 +546,7 @@ async fn what_fails_for_its_own_sake_fails_alone() {
     store
         .write(|tx| {
             tx.execute_batch(
-                "CREATE TRIGGER no_fax BEFORE INSERT ON deliveries WHEN NEW.body = CAST('fax' AS BLOB)
+                "CREATE TRIGGER no_fax BEFORE INSERT ON bodies WHEN NEW.body = CAST('fax' AS BLOB)
                  BEGIN SELECT raise(ABORT, 'no fax'); END",
             )?;
             Ok(())

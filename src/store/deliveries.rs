@@ -54,13 +54,13 @@ impl State {
     }
 }
 
-/// The columns that [`read`] reads, from deliveries `d` with its event `e` and its hook `h`.
+/// The columns that [`read`] reads, from deliveries `d` with its body `b`, its event `e` and its
+/// hook `h`.
 const COLUMNS: &str =
     "d.id, d.queue, d.lane, d.due_at, d.attempts, d.occurred_at, d.webhook_id, d.verb,
-    d.format, d.ad_hoc, d.body, e.trigger, e.call_id, h.id, h.account_id, d.state";
+    d.format, d.ad_hoc, b.body, e.trigger, e.call_id, h.id, h.account_id, d.state";
 
-const FROM: &str =
-    "deliveries d JOIN events e ON e.id = d.event LEFT JOIN hooks h ON h.key = d.queue";
+const FROM: &str = "deliveries d JOIN bodies b ON b.id = d.id JOIN events e ON e.id = d.event LEFT JOIN hooks h ON h.key = d.queue";
 
 /// What of `queue` may be sent at `now`, at most `limit`, by due time and then by age, without those in
 /// `held`, which the caller has already.

@@ -88,8 +88,8 @@ pub(super) fn record(tx: &mut Tx<'_>, record: &mut Record) -> Result<(), rusqlit
         let hook = delivery.ad_hoc.as_deref().map(ad_hoc::to_json);
         tx.prepare_cached(
             "INSERT INTO deliveries (id, event, queue, lane, due_at, state, attempts, last_attempt,
-                 occurred_at, webhook_id, verb, format, ad_hoc, body)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                 occurred_at, webhook_id, verb, format, ad_hoc)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )?
         .execute(params![
             id,
@@ -105,8 +105,9 @@ pub(super) fn record(tx: &mut Tx<'_>, record: &mut Record) -> Result<(), rusqlit
             delivery.verb.id(),
             delivery.format.id(),
             hook,
-            &*delivery.body,
         ])?;
+        tx.prepare_cached("INSERT INTO bodies (id, body) VALUES (?, ?)")?
+            .execute(params![id, &*delivery.body])?;
         if let Some(attempt) = attempt {
             let place = attempts::Place {
                 delivery: id,

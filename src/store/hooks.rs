@@ -295,7 +295,7 @@ pub(super) fn document(table: &'static str, row: &str, text: &str) -> Result<Doc
     serde_json::from_str(text).map_err(|error| StoreError::damaged(table, row, error))
 }
 
-/// Whether an account has hooks, deleted ones included.
+/// Whether an account has hooks; deleted ones do not count.
 pub(super) fn exist(conn: &Connection, account_id: &str) -> Result<bool, StoreError> {
     let found: Option<i64> = conn
         .prepare_cached("SELECT key FROM hooks WHERE account_id = ? AND deleted IS NULL LIMIT 1")?

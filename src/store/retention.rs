@@ -151,6 +151,7 @@ fn remove_deliveries(
         })?
         .collect::<Result<_, _>>()?;
     let mut delete = tx.prepare_cached("DELETE FROM deliveries WHERE id = ?")?;
+    let mut delete_body = tx.prepare_cached("DELETE FROM bodies WHERE id = ?")?;
     let mut delete_event = tx.prepare_cached(
         "DELETE FROM events WHERE id = ? AND NOT EXISTS (SELECT 1 FROM deliveries
              WHERE id BETWEEN first_delivery AND first_delivery + events.deliveries - 1)",
@@ -162,6 +163,7 @@ fn remove_deliveries(
         }
         reached = Some(row.id);
         if !row.is_kept {
+            delete_body.execute([row.id])?;
             removed += delete.execute([row.id])? + delete_event.execute([row.event])?;
         }
     }

@@ -130,9 +130,9 @@ impl App {
 
         let mut tracker = Tracker::new(tracker_config(&config));
         let legs = store.read(channels::all).await?;
-        let legs = legs.iter().filter_map(|(uuid, state)| {
-            Some((uuid.as_str(), std::str::from_utf8(state).ok()?))
-        });
+        let legs = legs
+            .iter()
+            .filter_map(|(uuid, state)| Some((uuid.as_str(), std::str::from_utf8(state).ok()?)));
         for problem in tracker.restore(legs) {
             warn!("{problem}");
         }
@@ -203,7 +203,10 @@ impl App {
             let _ = self.reading.await;
             let _ = self.serving.await;
         };
-        if tokio::time::timeout(Duration::from_secs(2), rest).await.is_err() {
+        if tokio::time::timeout(Duration::from_secs(2), rest)
+            .await
+            .is_err()
+        {
             warn!("connections of the API are still open; they are cut off");
         }
         if let Err(problem) = self.store.close().await {

@@ -18,10 +18,21 @@ const EXIT_FAILURE: u8 = 1;
 
 /// A sidecar beside FreeSWITCH: it listens to the event socket and tells your servers about calls by webhook.
 #[derive(Parser)]
-#[command(name = "switchhook", version, about, after_help = "Try it without a FreeSWITCH:  switchhook demo")]
+#[command(
+    name = "switchhook",
+    version,
+    about,
+    after_help = "Try it without a FreeSWITCH:  switchhook demo"
+)]
 struct Arguments {
     /// The configuration file [default: /etc/switchhook/switchhook.toml, which may be missing]
-    #[arg(long, short, global = true, env = "SWITCHHOOK_CONFIG", value_name = "FILE")]
+    #[arg(
+        long,
+        short,
+        global = true,
+        env = "SWITCHHOOK_CONFIG",
+        value_name = "FILE"
+    )]
     config: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
@@ -30,13 +41,19 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Run the daemon
-    #[command(after_help = "Example:  switchhook serve --config /etc/switchhook/switchhook.toml\n\nEvery key of the file can be overridden by the environment: SWITCHHOOK_SWITCH__PORT=8022")]
+    #[command(
+        after_help = "Example:  switchhook serve --config /etc/switchhook/switchhook.toml\n\nEvery key of the file can be overridden by the environment: SWITCHHOOK_SWITCH__PORT=8022"
+    )]
     Serve,
     /// Play a recorded call through everything and show the webhooks that arrive; no FreeSWITCH needed
-    #[command(after_help = "Examples:\n  switchhook demo         one call, then a summary\n  switchhook demo --loop  calls without end, the API open: add a hook of your own")]
+    #[command(
+        after_help = "Examples:\n  switchhook demo         one call, then a summary\n  switchhook demo --loop  calls without end, the API open: add a hook of your own"
+    )]
     Demo(demo::Options),
     /// Say line by line what is right and what is wrong: configuration, database, switch, ports
-    #[command(after_help = "Example:  switchhook check --config /etc/switchhook/switchhook.toml\n\nExit code 0: all is right. 1: something is wrong. 2: the configuration cannot be read.")]
+    #[command(
+        after_help = "Example:  switchhook check --config /etc/switchhook/switchhook.toml\n\nExit code 0: all is right. 1: something is wrong. 2: the configuration cannot be read."
+    )]
     Check,
 }
 
@@ -59,7 +76,10 @@ fn with_config(file: Option<&Path>, command: impl FnOnce(Config) -> ExitCode) ->
             for mistake in &mistakes {
                 eprintln!("{mistake}");
             }
-            eprintln!("the configuration has {} mistake(s); nothing was started", mistakes.len());
+            eprintln!(
+                "the configuration has {} mistake(s); nothing was started",
+                mistakes.len()
+            );
             ExitCode::from(EXIT_USAGE)
         }
     }
@@ -86,7 +106,11 @@ fn log_to_stderr(level: &str, format: LogFormat) {
             let terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
             // journald writes the time itself.
             match std::env::var_os("JOURNAL_STREAM") {
-                Some(_) => lines.with_ansi(false).with_target(false).without_time().init(),
+                Some(_) => lines
+                    .with_ansi(false)
+                    .with_target(false)
+                    .without_time()
+                    .init(),
                 None => lines.with_ansi(terminal).with_target(false).init(),
             }
         }

@@ -42,7 +42,9 @@ pub enum FrameError {
         limit: usize,
     },
     /// `Content-Length` is beyond the limit.
-    #[error("a body of {length} bytes, more than {limit} (raise [switch] max_body_bytes if it is real)")]
+    #[error(
+        "a body of {length} bytes, more than {limit} (raise [switch] max_body_bytes if it is real)"
+    )]
     BodyTooLarge {
         /// What the switch announced.
         length: u64,
@@ -292,7 +294,8 @@ pub(crate) struct Line<'a> {
 pub(crate) fn header_line(input: &[u8]) -> IResult<&[u8], Line<'_>> {
     let (rest, line) = line(input)?;
     let (value, name) = terminated(take_till(|byte| byte == b':'), tag(":")).parse(line)?;
-    let (_, value) = preceded(take_while(|byte| byte == b' '), nom::combinator::rest).parse(value)?;
+    let (_, value) =
+        preceded(take_while(|byte| byte == b' '), nom::combinator::rest).parse(value)?;
     Ok((rest, Line { name, value }))
 }
 

@@ -3,6 +3,7 @@
 // Every test binary compiles all of it and uses its own part.
 #![allow(dead_code, unreachable_pub)]
 
+pub mod api;
 pub mod capture;
 pub mod daemon;
 pub mod office;

@@ -1,0 +1,87 @@
+//! `/health`: whether it lives, and whether it does its work.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use jiff::tz::TimeZone;
+use serde_json::{Value, json};
+
+use super::ApiState;
+use super::envelope::Reply;
+use super::route::Route;
+use crate::time::Timestamp;
+
+/// How the connection to the switch is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SwitchHealth {
+    /// Whether it is there and logged in.
+    pub connected: bool,
+    /// Since when that is so; `None` before the first connection.
+    pub since: Option<Timestamp>,
+    /// What went wrong last, in words; also where it works again.
+    pub last_error: Option<String>,
+    /// Events that were not taken because the store was stalled, since the start.
+    pub shed_events: u64,
+    /// Legs that are alive, as far as the call model knows.
+    pub channels: u64,
+}
+
+/// Where health is asked of what the API does not know itself.
+#[derive(Clone)]
+pub struct HealthSources {
+    /// How the connection to the switch is.
+    pub switch: Arc<dyn Fn() -> SwitchHealth + Send + Sync>,
+}
+
+pub(super) fn routes() -> Vec<Route> {
+    vec![
+        Route::get("/health", live),
+        Route::get("/health/ready", ready),
+    ]
+}
+
+/// It answers, so it lives.
+async fn live() -> Reply {
+    Reply::new(json!({ "live": true, "version": env!("CARGO_PKG_VERSION") }))
+}
+
+/// 200 where switch and store work, 503 where one of them does not. Either way what each of them says.
+async fn ready(State(api): State<ApiState>) -> Reply {
+    let switch = (api.health.switch)();
+    let store = api.store.health();
+    let delivery = api.delivery.stats();
+    let is_ready = switch.connected && store.stalled_since.is_none();
+    let data = json!({
+        "ready": is_ready,
+        "switch": {
+            "connected": switch.connected,
+            "since": instant(switch.since),
+            "last_error": switch.last_error,
+            "shed_events": switch.shed_events,
+            "channels": switch.channels,
+        },
+        "store": {
+            "working": store.stalled_since.is_none(),
+            "stalled_since": instant(store.stalled_since),
+            "last_error": store.last_error,
+            "queued": store.queued,
+            "lost": store.lost,
+            "database_bytes": store.database_bytes,
+        },
+        "delivery": {
+            "in_memory": delivery.in_memory.load(Relaxed),
+            "in_flight": delivery.in_flight.load(Relaxed),
+            "circuits_open": delivery.circuits_open.load(Relaxed),
+        },
+    });
+    Reply::new(data).with_status(match is_ready {
+        true => StatusCode::OK,
+        false => StatusCode::SERVICE_UNAVAILABLE,
+    })
+}
+
+fn instant(at: Option<Timestamp>) -> Value {
+    json!(at.map(|at| at.rfc3339(&TimeZone::UTC)))
+}

@@ -1,0 +1,129 @@
+//! The query string: pages and filters.
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+
+use super::envelope::Problem;
+use crate::hook::Mistakes;
+use crate::time::Timestamp;
+
+/// Items of a page, unless the request says otherwise.
+const USUAL_PAGE: usize = 50;
+/// Items of a page at most.
+const LARGEST_PAGE: usize = 1_000;
+/// Items of a listing that is not to be cut into pages. What is left has a next page all the same.
+const LARGEST_LISTING: usize = 10_000;
+
+/// The pairs of a query string.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Query(Vec<(String, String)>);
+
+/// Which page of a listing is wanted.
+#[derive(Debug, Clone)]
+pub(super) struct Paging {
+    /// `start_key`.
+    pub(super) start_key: Option<String>,
+    /// `page_size`.
+    pub(super) size: usize,
+}
+
+impl Query {
+    /// Reads a query string.
+    pub(super) fn read(query: &str) -> Self {
+        Self(
+            form_urlencoded::parse(query.as_bytes())
+                .into_owned()
+                .collect(),
+        )
+    }
+
+    /// A value, where there is one that is not empty; of several the last.
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
+        self.0
+            .iter()
+            .rev()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
+            .filter(|value| !value.is_empty())
+    }
+
+    /// A value read by `read`, which says what is wrong with it.
+    fn parsed<T>(
+        &self,
+        name: &str,
+        mistakes: &mut Mistakes,
+        read: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        match read(self.text(name)?) {
+            Ok(value) => Some(value),
+            Err(message) => {
+                mistakes.say(name, "format", &message);
+                None
+            }
+        }
+    }
+
+    /// A word of a list.
+    pub(super) fn word<T>(
+        &self,
+        name: &str,
+        mistakes: &mut Mistakes,
+        from_id: impl FnOnce(&str) -> Option<T>,
+        list: &str,
+    ) -> Option<T> {
+        self.parsed(name, mistakes, |text| {
+            from_id(text).ok_or_else(|| format!("Value is none of: {list}"))
+        })
+    }
+
+    /// Yes or no.
+    pub(super) fn yes(&self, name: &str, mistakes: &mut Mistakes) -> Option<bool> {
+        self.parsed(name, mistakes, |text| match text {
+            "true" => Ok(true),
+            "false" => Ok(false),
+            _ => Err("Value must be true or false".into()),
+        })
+    }
+
+    /// An instant in Gregorian seconds.
+    pub(super) fn gregorian(&self, name: &str, mistakes: &mut Mistakes) -> Option<Timestamp> {
+        self.parsed(name, mistakes, |text| match text.parse::<i64>() {
+            Ok(seconds) if seconds >= 0 => Ok(Timestamp::from_gregorian(seconds)),
+            _ => Err("Value must be a time in Gregorian seconds, such as 63962467223".into()),
+        })
+    }
+
+    /// `page_size`, `start_key` and `paginate`.
+    pub(super) fn paging(&self, mistakes: &mut Mistakes) -> Paging {
+        let size = self.parsed("page_size", mistakes, |text| {
+            text.parse::<usize>()
+                .ok()
+                .filter(|size| (1..=LARGEST_PAGE).contains(size))
+                .ok_or_else(|| format!("Value must be a whole number from 1 to {LARGEST_PAGE}"))
+        });
+        let size = match self.yes("paginate", mistakes) {
+            Some(false) => LARGEST_LISTING,
+            _ => size.unwrap_or(USUAL_PAGE),
+        };
+        Paging {
+            start_key: self.text("start_key").map(str::to_owned),
+            size,
+        }
+    }
+
+    /// Refuses the request where there are mistakes.
+    pub(super) fn refuse(mistakes: Mistakes) -> Result<(), Problem> {
+        match mistakes.is_empty() {
+            true => Ok(()),
+            false => Err(Problem::validation(mistakes)),
+        }
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Query {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        Ok(parts.extensions.get::<Self>().cloned().unwrap_or_default())
+    }
+}

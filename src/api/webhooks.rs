@@ -1,0 +1,171 @@
+//! `/v2/accounts/{A}/webhooks`: the hooks of an account.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use serde_json::{Value, json};
+
+use super::ApiState;
+use super::auth::Scope;
+use super::envelope::{Data, Problem, Reply};
+use super::query::Query;
+use super::route::Route;
+use crate::hook::{Document, Hook, Mistakes, Secret};
+use crate::store::hooks;
+
+const ALL: &str = "/v2/accounts/{account_id}/webhooks";
+const ONE: &str = "/v2/accounts/{account_id}/webhooks/{webhook_id}";
+
+pub(super) fn routes() -> Vec<Route> {
+    vec![
+        Route::get(ALL, list),
+        Route::put(ALL, create),
+        Route::patch(ALL, re_enable),
+        Route::get(ONE, read),
+        Route::post(ONE, replace),
+        Route::patch(ONE, patch),
+        Route::delete(ONE, delete),
+    ]
+}
+
+async fn list(State(api): State<ApiState>, scope: Scope, query: Query) -> Result<Reply, Problem> {
+    let mut mistakes = Mistakes::default();
+    let paging = query.paging(&mut mistakes);
+    Query::refuse(mistakes)?;
+    let (start, size) = (paging.start_key.clone(), paging.size);
+    let (page, next) = api
+        .store
+        .read(move |connection| hooks::page(connection, &scope.account_id, start.as_deref(), size))
+        .await?;
+    let begins_with = page.first().map(|hook| &*hook.id);
+    if let Some(start) = &paging.start_key
+        && begins_with != Some(start)
+    {
+        return Err(Problem::mistake(
+            "start_key",
+            "unknown",
+            "There is no webhook with this id (any more): begin with the first page",
+        ));
+    }
+    let items = page.iter().map(|hook| hook.summary().into());
+    Ok(Reply::page(
+        items,
+        paging.start_key,
+        next.map(|id| id.as_ref().into()),
+    ))
+}
+
+async fn create(
+    State(api): State<ApiState>,
+    scope: Scope,
+    Data(document): Data,
+) -> Result<Reply, Problem> {
+    let gives_secret = gives_secret(&document);
+    let hook = api
+        .registry
+        .create_hook(&scope.account_id, document)
+        .await?;
+    Ok(Reply::created(view(&hook, gives_secret)).revision(revision(&hook)))
+}
+
+/// Switches on again what was switched off by us.
+async fn re_enable(
+    State(api): State<ApiState>,
+    scope: Scope,
+    Data(data): Data,
+) -> Result<Reply, Problem> {
+    require_re_enable(&data)?;
+    let ids = api.registry.re_enable_all(&scope.account_id).await?;
+    Ok(Reply::new(
+        ids.iter().map(|id| json!(&**id)).collect::<Value>(),
+    ))
+}
+
+/// Refuses a change of all hooks at once that is no re-enabling.
+pub(super) fn require_re_enable(data: &Document) -> Result<(), Problem> {
+    match data.get("re-enable") {
+        Some(Value::Bool(true)) => Ok(()),
+        None => Err(Problem::mistake(
+            "re-enable",
+            "required",
+            "Field is required but missing",
+        )),
+        Some(_) => Err(Problem::mistake(
+            "re-enable",
+            "enum",
+            "Value not found in enumerated list of values: true",
+        )),
+    }
+}
+
+async fn read(State(api): State<ApiState>, scope: Scope) -> Result<Reply, Problem> {
+    let hook = find(&api, &scope)?;
+    Ok(Reply::new(hook.view()).revision(revision(&hook)))
+}
+
+async fn replace(
+    State(api): State<ApiState>,
+    scope: Scope,
+    Data(document): Data,
+) -> Result<Reply, Problem> {
+    let id = scope.id("webhook_id")?;
+    let gives_secret = gives_secret(&document);
+    let hook = api
+        .registry
+        .replace_hook(&scope.account_id, &id, document)
+        .await?;
+    changed(hook, &id, gives_secret)
+}
+
+async fn patch(
+    State(api): State<ApiState>,
+    scope: Scope,
+    Data(document): Data,
+) -> Result<Reply, Problem> {
+    let id = scope.id("webhook_id")?;
+    let gives_secret = gives_secret(&document);
+    let hook = api
+        .registry
+        .patch_hook(&scope.account_id, &id, document)
+        .await?;
+    changed(hook, &id, gives_secret)
+}
+
+async fn delete(State(api): State<ApiState>, scope: Scope) -> Result<Reply, Problem> {
+    let id = scope.id("webhook_id")?;
+    let hook = api.registry.delete_hook(&scope.account_id, &id).await?;
+    changed(hook, &id, false)
+}
+
+/// The hook that a request's path names.
+pub(super) fn find(api: &ApiState, scope: &Scope) -> Result<Arc<Hook>, Problem> {
+    let id = scope.id("webhook_id")?;
+    let hook = api.registry.index().get(&scope.account_id, &id);
+    hook.ok_or_else(|| Problem::bad_identifier(&id))
+}
+
+fn changed(hook: Option<Hook>, id: &str, gives_secret: bool) -> Result<Reply, Problem> {
+    match hook {
+        Some(hook) => Ok(Reply::new(view(&hook, gives_secret)).revision(revision(&hook))),
+        None => Err(Problem::bad_identifier(id)),
+    }
+}
+
+/// Whether a request sets the secret, which is then shown this once.
+fn gives_secret(document: &Document) -> bool {
+    document.get("secret").is_some_and(Value::is_string)
+}
+
+/// The hook as it is shown, with its secret where that was just set.
+pub(super) fn view(hook: &Hook, with_secret: bool) -> Document {
+    let mut view = hook.view();
+    if let Some(secret) = hook.secrets.current.as_ref().filter(|_| with_secret) {
+        view.insert("secret".into(), json!(Secret::reveal(secret)));
+    }
+    view
+}
+
+/// Another one with every change.
+fn revision(hook: &Hook) -> String {
+    format!("{:x}", hook.modified.0)
+}

@@ -1,0 +1,630 @@
+//! Hooks and accounts as they are now, and the one place that changes them, so that the store, the index
+//! that facts are routed by, the accounts that calls are looked up in, and delivery always agree.
+//!
+//! A change is committed first and shown to the others after it, under a lock of its own hook: two changes
+//! of one hook are shown in the order in which they were committed. It runs in a task of its own, so that it
+//! is shown even where whoever asked for it has gone.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use serde_json::Value;
+use tokio::sync::{Mutex, RwLock, watch};
+use tracing::{info, warn};
+
+use crate::call::{Accounts, Rules};
+use crate::delivery::{DeliveryHandle, SwitchOff};
+use crate::hook::{Document, Hook, Index, Mistakes, Secret, Secrets, hash63};
+use crate::store::accounts::{self, StoredAccount};
+use crate::store::{Store, StoreError, Tx, hooks};
+use crate::time::Clock;
+
+/// How long a secret that was replaced still signs beside the new one.
+pub const SECRET_OVERLAP: Duration = Duration::from_secs(24 * 3_600);
+
+/// What its owner reads in a hook but does not write. A client that writes back what it has read means no
+/// change by them.
+const READ_ONLY: &[&str] = &["id", "created", "modified", "disable_reason", "has_secret"];
+
+/// Locks in each set. More than there are changes at once, or little is lost by sharing.
+const SHARDS: usize = 64;
+
+/// Which accounts there are.
+struct Directory {
+    calls: Arc<Accounts>,
+    ids: HashSet<Arc<str>>,
+}
+
+/// The hooks and accounts, and the way to change them.
+pub struct Registry {
+    store: Store,
+    index: Arc<Index>,
+    delivery: DeliveryHandle,
+    rules: Rules,
+    clock: Clock,
+    directory: ArcSwap<Directory>,
+    changed: watch::Sender<u64>,
+    /// Held while one account's directory entry changes: accounts change seldom.
+    accounts_lock: Mutex<()>,
+    /// By account: shared by changes of its hooks, held alone where all of them change at once.
+    account_locks: Vec<RwLock<()>>,
+    /// By hook.
+    hook_locks: Vec<Mutex<()>>,
+}
+
+impl std::fmt::Debug for Registry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Registry({} hooks)", self.index.len())
+    }
+}
+
+/// How a hook's owner changes its document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Change {
+    /// What is not said gets its default.
+    Replace,
+    /// What is not said stays; null removes.
+    Merge,
+}
+
+impl Registry {
+    /// The registry over a store whose hooks are in `index` already.
+    ///
+    /// # Errors
+    /// The accounts cannot be read.
+    pub async fn load(
+        store: Store,
+        index: Arc<Index>,
+        delivery: DeliveryHandle,
+        rules: Rules,
+        clock: Clock,
+    ) -> Result<Arc<Self>, StoreError> {
+        let directory = Directory::read(&store, &rules).await?;
+        Ok(Arc::new(Self {
+            store,
+            index,
+            delivery,
+            rules,
+            clock,
+            directory: ArcSwap::from_pointee(directory),
+            changed: watch::Sender::new(0),
+            accounts_lock: Mutex::default(),
+            account_locks: (0..SHARDS).map(|_| RwLock::default()).collect(),
+            hook_locks: (0..SHARDS).map(|_| Mutex::default()).collect(),
+        }))
+    }
+
+    /// The accounts, for looking up whose a call is.
+    pub fn accounts(&self) -> Arc<Accounts> {
+        Arc::clone(&self.directory.load().calls)
+    }
+
+    /// The hooks, for looking up who wants a fact.
+    pub fn index(&self) -> &Arc<Index> {
+        &self.index
+    }
+
+    /// Told of every change: what is wanted of the switch may be another.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    /// Whether there is such an account.
+    pub fn has_account(&self, id: &str) -> bool {
+        self.directory.load().ids.contains(id)
+    }
+
+    /// Whether `id` is `top` or an account below it.
+    pub fn is_within(&self, id: &str, top: &str) -> bool {
+        id == top || {
+            let directory = self.directory.load();
+            directory.calls.ancestors(id).any(|above| **above == *top)
+        }
+    }
+
+    /// Makes a hook. A `secret` in the document is kept beside it: `whsec_…`, or `generate`.
+    ///
+    /// # Errors
+    /// The document's mistakes; an account that is not there; or the store's.
+    pub async fn create_hook(
+        self: &Arc<Self>,
+        account_id: &str,
+        mut document: Document,
+    ) -> Result<Hook, StoreError> {
+        let secret = take_secret(&mut document)?;
+        without_read_only(&mut document);
+        let secrets = Secrets {
+            current: secret.flatten(),
+            previous: None,
+        };
+        let account_id: Arc<str> = account_id.into();
+        let registry = Arc::clone(self);
+        in_own_task(async move {
+            let _account = registry.account_lock(&account_id).read().await;
+            let account = Arc::clone(&account_id);
+            let hook = registry
+                .commit(&account_id, move |tx| {
+                    hooks::insert(tx, &account, document.clone(), secrets.clone())
+                })
+                .await?;
+            registry.show(&hook);
+            Ok(hook)
+        })
+        .await
+    }
+
+    /// Replaces a hook's document; what it leaves out gets its default, but for the secret, which stays.
+    /// `None` where there is no such hook.
+    ///
+    /// # Errors
+    /// The document's mistakes, or the store's.
+    pub async fn replace_hook(
+        self: &Arc<Self>,
+        account_id: &str,
+        id: &str,
+        document: Document,
+    ) -> Result<Option<Hook>, StoreError> {
+        self.write_hook(account_id, id, document, Change::Replace)
+            .await
+    }
+
+    /// Merges `patch` into a hook's document; null removes a key. `None` where there is no such hook.
+    ///
+    /// # Errors
+    /// The mistakes of what comes out, or the store's.
+    pub async fn patch_hook(
+        self: &Arc<Self>,
+        account_id: &str,
+        id: &str,
+        patch: Document,
+    ) -> Result<Option<Hook>, StoreError> {
+        self.write_hook(account_id, id, patch, Change::Merge).await
+    }
+
+    async fn write_hook(
+        self: &Arc<Self>,
+        account_id: &str,
+        id: &str,
+        mut written: Document,
+        change: Change,
+    ) -> Result<Option<Hook>, StoreError> {
+        let secret = take_secret(&mut written)?;
+        self.change_hook(account_id, id, move |tx, account_id, id| {
+            let Some(before) = hooks::get(tx, account_id, id)? else {
+                return Ok(None);
+            };
+            // A client that writes back what it has read of a hook that we switched off has read
+            // `"enabled": false`, and does not mean it.
+            let echoed = before.disable_reason.is_some()
+                && written.get("disable_reason").and_then(Value::as_str)
+                    == before.disable_reason.as_deref();
+            let mut written = written.clone();
+            without_read_only(&mut written);
+            if echoed && written.get("enabled") == Some(&Value::Bool(false)) {
+                written.insert("enabled".into(), Value::Bool(before.settings.enabled));
+            }
+            let says_enabled = written.contains_key("enabled") || change == Change::Replace;
+            let hook = hooks::update(tx, account_id, id, |document| {
+                Ok(match change {
+                    Change::Replace => written,
+                    Change::Merge => merged(document.clone(), written),
+                })
+            })?;
+            let mut hook = match &secret {
+                None => hook,
+                Some(secret) if *secret == before.secrets.current => hook,
+                Some(secret) => hooks::set_secret(tx, account_id, id, secret.clone(), None)?,
+            };
+            // Its owner has said whether it is on: that it was switched off is over.
+            if says_enabled && !echoed && before.disable_reason.is_some() {
+                hook = hooks::reenable(tx, account_id, id)?;
+            }
+            Ok(hook)
+        })
+        .await
+    }
+
+    /// Deletes a hook and returns it as it was; what was still to be sent of it is not sent. `None` where
+    /// there is no such hook.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn delete_hook(
+        self: &Arc<Self>,
+        account_id: &str,
+        id: &str,
+    ) -> Result<Option<Hook>, StoreError> {
+        let (account_id, id): (Arc<str>, Arc<str>) = (account_id.into(), id.into());
+        let registry = Arc::clone(self);
+        in_own_task(async move {
+            let _account = registry.account_lock(&account_id).read().await;
+            let _hook = registry.hook_lock(&id).lock().await;
+            let (account, hook_id) = (Arc::clone(&account_id), Arc::clone(&id));
+            let hook = registry
+                .commit(&account_id, move |tx| hooks::delete(tx, &account, &hook_id))
+                .await?;
+            if let Some(hook) = &hook {
+                registry.hide(hook);
+            }
+            Ok(hook)
+        })
+        .await
+    }
+
+    /// Switches a hook off because its requests fail. The hook, or `None` where it was off already or is
+    /// gone.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn switch_off(
+        self: &Arc<Self>,
+        order: &SwitchOff,
+    ) -> Result<Option<Hook>, StoreError> {
+        let (key, reason) = (order.key, order.reason.clone());
+        let hook = self
+            .change_hook(&order.account_id, &order.hook_id, move |tx, _, _| {
+                hooks::disable(tx, key, &reason)
+            })
+            .await?;
+        if hook.is_some() {
+            warn!(hook_id = %order.hook_id, account_id = %order.account_id, "switched off: {}", order.reason);
+        }
+        Ok(hook)
+    }
+
+    /// Switches every hook of an account on again that was switched off by us, and says which.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn re_enable_all(
+        self: &Arc<Self>,
+        account_id: &str,
+    ) -> Result<Vec<Arc<str>>, StoreError> {
+        let account_id: Arc<str> = account_id.into();
+        let registry = Arc::clone(self);
+        in_own_task(async move {
+            let _account = registry.account_lock(&account_id).write().await;
+            let account = Arc::clone(&account_id);
+            let hooks = registry
+                .commit(&account_id, move |tx| hooks::reenable_all(tx, &account))
+                .await?;
+            for hook in &hooks {
+                registry.show(hook);
+            }
+            Ok(hooks.into_iter().map(|hook| hook.id).collect())
+        })
+        .await
+    }
+
+    /// Gives a hook a new signing secret; the one before it signs too for [`SECRET_OVERLAP`]. The hook with
+    /// its secrets, or `None` where there is no such hook.
+    ///
+    /// # Errors
+    /// The system has no randomness to give, or the store's.
+    pub async fn rotate_secret(
+        self: &Arc<Self>,
+        account_id: &str,
+        id: &str,
+    ) -> Result<Option<Hook>, StoreError> {
+        let secret = generate()?;
+        let until = self.clock.now().after(SECRET_OVERLAP);
+        self.change_hook(account_id, id, move |tx, account_id, id| {
+            hooks::set_secret(tx, account_id, id, Some(secret.clone()), Some(until))
+        })
+        .await
+    }
+
+    /// Makes an account below `parent`, or at the top.
+    ///
+    /// # Errors
+    /// The document's mistakes, a realm or number that another account has, or the store's.
+    pub async fn create_account(
+        self: &Arc<Self>,
+        parent: Option<&str>,
+        mut document: Document,
+    ) -> Result<StoredAccount, StoreError> {
+        without_tree(&mut document);
+        let parent: Option<Arc<str>> = parent.map(Into::into);
+        self.change_accounts(move |tx| accounts::insert(tx, parent.as_deref(), document.clone()))
+            .await
+    }
+
+    /// Replaces an account's document. `None` where there is no such account.
+    ///
+    /// # Errors
+    /// The document's mistakes, a realm or number that another account has, or the store's.
+    pub async fn replace_account(
+        self: &Arc<Self>,
+        id: &str,
+        mut document: Document,
+    ) -> Result<Option<StoredAccount>, StoreError> {
+        without_tree(&mut document);
+        let id: Arc<str> = id.into();
+        self.change_accounts(move |tx| accounts::update(tx, &id, |_| Ok(document.clone())))
+            .await
+    }
+
+    /// Merges `patch` into an account's document; null removes a key. `None` where there is no such account.
+    ///
+    /// # Errors
+    /// The mistakes of what comes out, a realm or number that another account has, or the store's.
+    pub async fn patch_account(
+        self: &Arc<Self>,
+        id: &str,
+        mut patch: Document,
+    ) -> Result<Option<StoredAccount>, StoreError> {
+        without_tree(&mut patch);
+        let id: Arc<str> = id.into();
+        self.change_accounts(move |tx| {
+            accounts::update(tx, &id, |document| {
+                Ok(merged(document.clone(), patch.clone()))
+            })
+        })
+        .await
+    }
+
+    /// Deletes an account with its hooks and tokens; the account as it was and how many hooks there were.
+    /// `None` where there is no such account.
+    ///
+    /// # Errors
+    /// It has accounts below it, or is the default one ([`StoreError::Conflict`]); or the store's.
+    pub async fn delete_account(
+        self: &Arc<Self>,
+        id: &str,
+    ) -> Result<Option<(StoredAccount, usize)>, StoreError> {
+        let id: Arc<str> = id.into();
+        let registry = Arc::clone(self);
+        in_own_task(async move {
+            let _accounts = registry.accounts_lock.lock().await;
+            let _account = registry.account_lock(&id).write().await;
+            let account_id = Arc::clone(&id);
+            let deleted = registry
+                .commit(&id, move |tx| {
+                    let (all, _) = hooks::page(tx, &account_id, None, MOST_HOOKS)?;
+                    let hooks: Vec<Hook> = all
+                        .iter()
+                        .map(|hook| hooks::delete(tx, &account_id, &hook.id))
+                        .filter_map(Result::transpose)
+                        .collect::<Result<_, _>>()?;
+                    let account = accounts::delete(tx, &account_id)?;
+                    Ok(account.map(|account| (account, hooks)))
+                })
+                .await?;
+            let Some((account, hooks)) = deleted else {
+                return Ok(None);
+            };
+            for hook in &hooks {
+                registry.hide(hook);
+            }
+            registry.reload_directory().await?;
+            info!(account_id = %id, hooks = hooks.len(), "the account was deleted with its hooks");
+            Ok(Some((account, hooks.len())))
+        })
+        .await
+    }
+
+    /// One change of the accounts, and the directory read anew.
+    async fn change_accounts<T, W>(self: &Arc<Self>, work: W) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        W: FnMut(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        let registry = Arc::clone(self);
+        in_own_task(async move {
+            let _accounts = registry.accounts_lock.lock().await;
+            let written = registry.store.write(work).await;
+            // Also where no answer came in time: the change may have been made.
+            if matches!(written, Ok(_) | Err(StoreError::Busy)) {
+                registry.reload_directory().await?;
+            }
+            written
+        })
+        .await
+    }
+
+    async fn reload_directory(&self) -> Result<(), StoreError> {
+        let directory = Directory::read(&self.store, &self.rules).await?;
+        self.directory.store(Arc::new(directory));
+        self.announce();
+        Ok(())
+    }
+
+    /// One change of one hook, committed and shown.
+    async fn change_hook<W>(
+        self: &Arc<Self>,
+        account_id: &str,
+        id: &str,
+        mut work: W,
+    ) -> Result<Option<Hook>, StoreError>
+    where
+        W: FnMut(&mut Tx<'_>, &str, &str) -> Result<Option<Hook>, StoreError> + Send + 'static,
+    {
+        let (account_id, id): (Arc<str>, Arc<str>) = (account_id.into(), id.into());
+        let registry = Arc::clone(self);
+        in_own_task(async move {
+            let _account = registry.account_lock(&account_id).read().await;
+            let _hook = registry.hook_lock(&id).lock().await;
+            let account = Arc::clone(&account_id);
+            let hook = registry
+                .commit(&account_id, move |tx| work(tx, &account, &id))
+                .await?;
+            if let Some(hook) = &hook {
+                registry.show(hook);
+            }
+            Ok(hook)
+        })
+        .await
+    }
+
+    /// A write that concerns the hooks of one account. Where its answer does not come in time it may have
+    /// been done all the same: then the account is shown again as the store has it, as soon as it says.
+    async fn commit<T, W>(self: &Arc<Self>, account_id: &Arc<str>, work: W) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        W: FnMut(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        let written = self.store.write(work).await;
+        if matches!(written, Err(StoreError::Busy)) {
+            let registry = Arc::clone(self);
+            let account_id = Arc::clone(account_id);
+            tokio::spawn(async move { registry.show_again(account_id).await });
+        }
+        written
+    }
+
+    /// Shows the hooks of an account as the store has them.
+    async fn show_again(self: Arc<Self>, account_id: Arc<str>) {
+        let _account = self.account_lock(&account_id).write().await;
+        loop {
+            let account = Arc::clone(&account_id);
+            // A write, because it comes after the one whose answer is missing.
+            let read = self
+                .store
+                .write(move |tx| hooks::page(tx, &account, None, MOST_HOOKS))
+                .await;
+            match read {
+                Ok((stored, _)) => {
+                    let there: HashSet<&str> = stored.iter().map(|hook| &*hook.id).collect();
+                    for hook in self.index.all() {
+                        if hook.account_id == account_id && !there.contains(&*hook.id) {
+                            self.hide(&hook);
+                        }
+                    }
+                    for hook in &stored {
+                        self.show(hook);
+                    }
+                    return;
+                }
+                Err(StoreError::Busy) => {}
+                Err(StoreError::Closed) => return,
+                Err(error) => {
+                    warn!(%account_id, "cannot read the hooks of the account again: {error}");
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+            }
+        }
+    }
+
+    fn show(&self, hook: &Hook) {
+        self.index.put(hook.clone());
+        self.tell(hook);
+    }
+
+    fn hide(&self, hook: &Hook) {
+        self.index.remove(&hook.account_id, &hook.id);
+        self.tell(hook);
+    }
+
+    fn tell(&self, hook: &Hook) {
+        self.delivery
+            .hook_changed(hook.key, &hook.account_id, &hook.id);
+        self.announce();
+    }
+
+    fn announce(&self) {
+        self.changed.send_modify(|count| *count += 1);
+    }
+
+    fn account_lock(&self, id: &str) -> &RwLock<()> {
+        &self.account_locks[shard(id)]
+    }
+
+    fn hook_lock(&self, id: &str) -> &Mutex<()> {
+        &self.hook_locks[shard(id)]
+    }
+}
+
+/// More hooks than an account has.
+const MOST_HOOKS: usize = u32::MAX as usize;
+
+fn shard(id: &str) -> usize {
+    hash63(id) as usize % SHARDS
+}
+
+impl Directory {
+    async fn read(store: &Store, rules: &Rules) -> Result<Self, StoreError> {
+        let accounts = store.read(accounts::directory).await?;
+        Ok(Self {
+            ids: (accounts.iter())
+                .map(|account| Arc::clone(&account.id))
+                .collect(),
+            calls: Arc::new(Accounts::new(rules.clone(), accounts)),
+        })
+    }
+}
+
+/// Carries a change to its end, also where whoever asked for it does not wait.
+async fn in_own_task<T: Send + 'static>(
+    change: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+) -> Result<T, StoreError> {
+    match tokio::spawn(change).await {
+        Ok(done) => done,
+        Err(_) => Err(StoreError::Panicked),
+    }
+}
+
+/// `patch` merged into `document`, objects in objects too, as Kazoo merges: null removes.
+fn merged(mut document: Document, patch: Document) -> Document {
+    for (key, value) in patch {
+        match (document.get_mut(&key), value) {
+            (_, Value::Null) => {
+                document.shift_remove(&key);
+            }
+            (Some(Value::Object(inner)), Value::Object(patch)) => {
+                *inner = merged(std::mem::take(inner), patch);
+            }
+            (_, value) => {
+                document.insert(key, without_nulls(value));
+            }
+        }
+    }
+    document
+}
+
+/// A new value: there is nothing that its nulls could remove.
+fn without_nulls(value: Value) -> Value {
+    match value {
+        Value::Object(inner) => Value::Object(merged(Document::new(), inner)),
+        other => other,
+    }
+}
+
+/// Takes the secret out of what was written: `None` where nothing is said of it, `Some(None)` where it is to
+/// go.
+fn take_secret(document: &mut Document) -> Result<Option<Option<Secret>>, StoreError> {
+    let mistake = |rule: &str, message: &str| {
+        let mut mistakes = Mistakes::default();
+        mistakes.say("secret", rule, message);
+        StoreError::Document(mistakes)
+    };
+    match document.shift_remove("secret") {
+        None => Ok(None),
+        Some(Value::Null) => Ok(Some(None)),
+        Some(Value::String(text)) if text == "generate" => generate().map(|made| Some(Some(made))),
+        Some(Value::String(text)) => match Secret::parse(&text) {
+            Ok(secret) => Ok(Some(Some(secret))),
+            Err(error) => Err(mistake("format", &error.to_string())),
+        },
+        Some(_) => Err(mistake("type", "Value did not match type(s): string")),
+    }
+}
+
+fn generate() -> Result<Secret, StoreError> {
+    Secret::generate()
+        .map_err(|error| StoreError::Conflict(format!("cannot make a secret: {error}")))
+}
+
+fn without_read_only(document: &mut Document) {
+    for field in READ_ONLY {
+        document.shift_remove(*field);
+    }
+}
+
+/// What an account's owner reads but does not write: its place in the tree does not change.
+fn without_tree(document: &mut Document) {
+    for field in ["id", "parent", "created", "modified"] {
+        document.shift_remove(field);
+    }
+}

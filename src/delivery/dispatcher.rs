@@ -160,6 +160,9 @@ impl DeliveryHandle {
     }
 }
 
+/// Whoever is shown every attempt.
+type Watch = Box<dyn Fn(&Seen) + Send>;
+
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Wake {
     Endpoint(Arc<str>),
@@ -215,7 +218,7 @@ pub struct Dispatcher {
         mpsc::UnboundedReceiver<Fetched>,
     ),
     switch_off: mpsc::UnboundedSender<SwitchOff>,
-    watch: Option<Box<dyn Fn(&Seen) + Send>>,
+    watch: Option<Watch>,
 }
 
 impl Dispatcher {

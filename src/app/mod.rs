@@ -77,6 +77,7 @@ pub struct App {
     api_address: SocketAddr,
     store: Store,
     delivery: DeliveryHandle,
+    link: StatusReader,
     stop_reading: watch::Sender<bool>,
     stop_api: watch::Sender<bool>,
     reading: JoinHandle<()>,
@@ -154,7 +155,7 @@ impl App {
             delivery.clone(),
             sender,
             admin_token,
-            health_sources(link, pipeline_stats),
+            health_sources(link.clone(), pipeline_stats),
             clock.clone(),
         );
         let (stop_reading, reading_stops) = watch::channel(false);
@@ -174,6 +175,7 @@ impl App {
             api_address,
             store,
             delivery,
+            link,
             stop_reading,
             stop_api,
             sending: tokio::spawn(dispatcher.run(inputs)),
@@ -186,6 +188,23 @@ impl App {
     /// Where the API listens.
     pub fn api_address(&self) -> SocketAddr {
         self.api_address
+    }
+
+    /// How things are, in a line: for the service manager.
+    pub fn status_line(&self) -> String {
+        let link = self.link.get();
+        let store = self.store.health();
+        let switch = match (link.connected_since, link.last_error) {
+            (Some(_), _) => "connected to the switch".to_owned(),
+            (None, Some(error)) => format!("not connected: {error}"),
+            (None, None) => "connecting to the switch".to_owned(),
+        };
+        let stalled = match store.stalled_since {
+            Some(_) => "; THE DATABASE TAKES NOTHING",
+            None => "",
+        };
+        let waiting = self.delivery.stats().in_memory.load(Ordering::Relaxed);
+        format!("{switch}; {waiting} deliveries under way{stalled}")
     }
 
     /// Stops: no new request of any kind, those under way end or are given up after the configured time,

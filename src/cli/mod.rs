@@ -2,12 +2,15 @@
 
 mod check;
 mod demo;
+mod manage;
+mod rest;
 mod serve;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use manage::Order;
 use switchhook::config::{Config, LogFormat};
 use tracing_subscriber::EnvFilter;
 
@@ -55,6 +58,42 @@ enum Command {
         after_help = "Example:  switchhook check --config /etc/switchhook/switchhook.toml\n\nExit code 0: all is right. 1: something is wrong. 2: the configuration cannot be read."
     )]
     Check,
+    /// List, add, test, enable … webhooks of the running daemon
+    Hooks {
+        #[command(flatten)]
+        common: manage::Common,
+        #[command(subcommand)]
+        order: manage::Hooks,
+    },
+    /// Show what was sent and what came back, and send again
+    Attempts {
+        #[command(flatten)]
+        common: manage::Common,
+        #[command(subcommand)]
+        order: manage::Attempts,
+    },
+    /// List, add and delete accounts
+    Accounts {
+        #[command(flatten)]
+        common: manage::Common,
+        #[command(subcommand)]
+        order: manage::Accounts,
+    },
+    /// List, add and revoke tokens of the API
+    Tokens {
+        #[command(flatten)]
+        common: manage::Common,
+        #[command(subcommand)]
+        order: manage::Tokens,
+    },
+    /// Show facts, deliveries and attempts as they happen, one JSON object a line
+    #[command(
+        after_help = "Example:  switchhook tail | jq -c 'select(.hook_event == \"call_missed\")'"
+    )]
+    Tail {
+        #[command(flatten)]
+        common: manage::Common,
+    },
 }
 
 /// Does what the command line says.
@@ -65,7 +104,16 @@ pub(crate) fn run() -> ExitCode {
         Command::Serve => with_config(file, serve::run),
         Command::Demo(options) => demo::run(&options),
         Command::Check => with_config(file, check::run),
+        Command::Hooks { common, order } => manage(file, &common, Order::Hooks(order)),
+        Command::Attempts { common, order } => manage(file, &common, Order::Attempts(order)),
+        Command::Accounts { common, order } => manage(file, &common, Order::Accounts(order)),
+        Command::Tokens { common, order } => manage(file, &common, Order::Tokens(order)),
+        Command::Tail { common } => manage(file, &common, Order::Tail),
     }
+}
+
+fn manage(file: Option<&Path>, common: &manage::Common, order: Order) -> ExitCode {
+    with_config(file, |config| manage::run(&config, common, order))
 }
 
 /// Reads the configuration, or lists every mistake in it.

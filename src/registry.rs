@@ -263,15 +263,10 @@ impl Registry {
         order: &SwitchOff,
     ) -> Result<Option<Hook>, StoreError> {
         let (key, reason) = (order.key, order.reason.clone());
-        let hook = self
-            .change_hook(&order.account_id, &order.hook_id, move |tx, _, _| {
-                hooks::disable(tx, key, &reason)
-            })
-            .await?;
-        if hook.is_some() {
-            warn!(hook_id = %order.hook_id, account_id = %order.account_id, "switched off: {}", order.reason);
-        }
-        Ok(hook)
+        self.change_hook(&order.account_id, &order.hook_id, move |tx, _, _| {
+            hooks::disable(tx, key, &reason)
+        })
+        .await
     }
 
     /// Switches every hook of an account on again that was switched off by us, and says which.

@@ -7,7 +7,7 @@ use super::ApiState;
 use super::auth::Scope;
 use super::envelope::{Problem, Reply};
 use super::query::Query;
-use super::route::Route;
+use super::route::{Route, schema};
 use super::webhooks::find;
 use crate::hook::{Document, Mistakes};
 use crate::store::attempts::{self, AttemptResult, Filter, Headers, LoggedAttempt};
@@ -15,12 +15,35 @@ use crate::trigger::Trigger;
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
-        Route::get("/v2/accounts/{account_id}/webhooks/attempts", of_account),
-        Route::get(
+        filtered(Route::get(
+            "/v2/accounts/{account_id}/webhooks/attempts",
+            of_account,
+            "The attempts of all webhooks of an account, newest first",
+        )),
+        filtered(Route::get(
             "/v2/accounts/{account_id}/webhooks/{webhook_id}/attempts",
             of_hook,
-        ),
+            "The attempts of a webhook, newest first",
+        )),
     ]
+}
+
+fn filtered(route: Route) -> Route {
+    let words = |words: Vec<&str>| json!({ "type": "string", "enum": words });
+    let time = || json!({ "type": "integer", "minimum": 0 });
+    let results = AttemptResult::ALL.iter().map(|one| one.id()).collect();
+    let triggers = Trigger::ALL.iter().map(|one| one.id()).collect();
+    route
+        .gives_pages_of(schema("Attempt"))
+        .query("result", "How they ended", words(results))
+        .query("hook_event", "What had happened", words(triggers))
+        .query(
+            "call_id",
+            "The leg it had happened to",
+            json!({ "type": "string" }),
+        )
+        .query("created_from", "Not before, in Gregorian seconds", time())
+        .query("created_to", "Before, in Gregorian seconds", time())
 }
 
 async fn of_account(

@@ -17,6 +17,7 @@ use tracing::warn;
 
 use super::ApiState;
 use super::envelope::{Opened, Problem};
+use crate::store::StoreError;
 use crate::store::tokens::{self, TokenKind};
 
 /// Failed log-ins from one address before it has to wait, and how many more a second it has after that.
@@ -199,27 +200,32 @@ impl FromRequestParts<ApiState> for Access {
                 reach: Reach::Everything,
             });
         }
-        let found = api
-            .store
-            .read(move |connection| tokens::find(connection, TokenKind::Token, &hash))
-            .await?;
-        match found {
-            Some(found) => {
-                api.doorkeeper.succeeded(hash);
-                // Given back as Kazoo does; the admin token never is.
-                if let Some(opened) = parts.extensions.get::<Opened>() {
-                    opened.echo(token);
-                }
-                Ok(Self {
-                    reach: match found.account_id {
-                        Some(account_id) => Reach::Account(account_id),
-                        None => Reach::Everything,
-                    },
-                })
-            }
-            None => Err(api.doorkeeper.failed(peer, "The token is not valid")),
+        let reach = match api.sealer.account(api, &token).await? {
+            Some(account_id) => Some(Reach::Account(account_id)),
+            None => kept(api, hash).await?,
+        };
+        let Some(reach) = reach else {
+            return Err(api.doorkeeper.failed(peer, "The token is not valid"));
+        };
+        api.doorkeeper.succeeded(hash);
+        // Given back as Kazoo does; the admin token never is.
+        if let Some(opened) = parts.extensions.get::<Opened>() {
+            opened.echo(token);
         }
+        Ok(Self { reach })
     }
+}
+
+/// What a token reaches that is kept in the store.
+async fn kept(api: &ApiState, hash: [u8; 32]) -> Result<Option<Reach>, StoreError> {
+    let found = api
+        .store
+        .read(move |connection| tokens::find(connection, TokenKind::Token, &hash))
+        .await?;
+    Ok(found.map(|token| match token.account_id {
+        Some(account_id) => Reach::Account(account_id),
+        None => Reach::Everything,
+    }))
 }
 
 /// The address a request comes from.

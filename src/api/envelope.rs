@@ -115,6 +115,12 @@ impl Reply {
         self
     }
 
+    /// The token that was asked for.
+    pub(super) fn auth_token(mut self, token: String) -> Self {
+        self.auth_token = Some(token);
+        self
+    }
+
     fn seal(self, request_id: &str, echoed: Option<&String>) -> Value {
         let mut envelope = Document::new();
         let mut put = |key: &str, value: Value| envelope.insert(key.into(), value);
@@ -229,6 +235,15 @@ impl Problem {
         }
     }
 
+    /// 503: it is not the request's fault, and may work later.
+    pub(super) fn unavailable(message: &str) -> Self {
+        let data = json!({ "message": message });
+        Self {
+            retry_after: Some(Duration::from_secs(1)),
+            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "datastore_fault", data)
+        }
+    }
+
     fn seal(self, request_id: &str) -> Value {
         json!({
             "data": self.data,
@@ -252,11 +267,7 @@ impl From<StoreError> for Problem {
                     StoreError::Closed => "switchhook is stopping",
                     _ => "The database reports a fault; the log says which",
                 };
-                let data = json!({ "message": message });
-                Self {
-                    retry_after: Some(Duration::from_secs(1)),
-                    ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "datastore_fault", data)
-                }
+                Self::unavailable(message)
             }
         }
     }

@@ -37,8 +37,14 @@ pub struct HealthSources {
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
-        Route::get("/health", live),
-        Route::get("/health/ready", ready),
+        Route::get("/health", live, "Whether it lives").open(),
+        Route::get(
+            "/health/ready",
+            ready,
+            "Whether switch and store work: 503 where one of them does not",
+        )
+        .or_status(503)
+        .open(),
     ]
 }
 

@@ -5,21 +5,33 @@
 //! of its resource with a [`Reply`](envelope::Reply) or a [`Problem`], and sealed by [`envelope`] again. Each resource lists
 //! its [`routes`](route::Route); the router and `openapi.json` are both made from those lists.
 
+mod accounts;
 mod attempts;
 mod auth;
 mod catalogue;
 mod envelope;
+mod events;
+mod feed;
 mod health;
 mod json;
+mod metrics;
+mod openapi;
 mod query;
+mod resend;
 mod route;
+mod secret;
 mod server;
+mod sessions;
+mod stats;
+mod tokens;
+mod webhook_test;
 mod webhooks;
 
 use std::sync::Arc;
 
 use axum::Router;
 
+pub use feed::Feed;
 pub use health::{HealthSources, SwitchHealth};
 pub use server::serve;
 
@@ -30,6 +42,8 @@ use crate::time::Clock;
 use auth::Doorkeeper;
 use envelope::Problem;
 use route::Route;
+use sessions::Sealer;
+use tokio::sync::watch;
 
 /// What the resources work with.
 #[derive(Clone)]
@@ -39,8 +53,12 @@ pub struct ApiState {
     delivery: DeliveryHandle,
     sender: Sender,
     doorkeeper: Arc<Doorkeeper>,
+    sealer: Arc<Sealer>,
     health: HealthSources,
+    feed: Feed,
     clock: Clock,
+    /// True when the server stops: streams end then.
+    stopping: watch::Sender<bool>,
 }
 
 impl std::fmt::Debug for ApiState {
@@ -51,6 +69,9 @@ impl std::fmt::Debug for ApiState {
 
 impl ApiState {
     /// The state over the parts of the house. `admin_token` reaches every account; only its hash is kept.
+    ///
+    /// # Panics
+    /// The system has no randomness: nothing secret could be made.
     pub fn new(
         registry: Arc<Registry>,
         store: Store,
@@ -66,9 +87,18 @@ impl ApiState {
             delivery,
             sender,
             doorkeeper: Arc::new(Doorkeeper::new(&admin_token)),
+            sealer: Arc::new(Sealer::new().expect("the system has randomness")),
             health,
+            feed: Feed::new(&clock),
             clock,
+            stopping: watch::Sender::new(false),
         }
+    }
+
+    /// Shows this feed at `/v2/events`.
+    pub fn with_feed(mut self, feed: Feed) -> Self {
+        self.feed = feed;
+        self
     }
 }
 
@@ -78,7 +108,17 @@ fn routes() -> Vec<Route> {
         catalogue::routes(),
         webhooks::routes(),
         attempts::routes(),
+        webhook_test::routes(),
+        resend::routes(),
+        secret::routes(),
+        stats::routes(),
+        accounts::routes(),
+        tokens::routes(),
+        sessions::routes(),
+        events::routes(),
         health::routes(),
+        metrics::routes(),
+        openapi::routes(),
     ]
     .into_iter()
     .flatten()

@@ -14,6 +14,13 @@ const LARGEST_PAGE: usize = 1_000;
 /// Items of a listing that is not to be cut into pages. What is left has a next page all the same.
 const LARGEST_LISTING: usize = 10_000;
 
+/// What `page_size` may be, for those who ask beforehand.
+pub(super) fn page_size_schema() -> serde_json::Value {
+    serde_json::json!({
+        "type": "integer", "minimum": 1, "maximum": LARGEST_PAGE, "default": USUAL_PAGE,
+    })
+}
+
 /// The pairs of a query string.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Query(Vec<(String, String)>);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use axum::Extension;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 use tracing::{debug, warn};
 
 use super::auth::Peer;
+use super::events::HangUp;
 use super::{ApiState, router};
 
 /// Connections at once; more wait until one of these is closed.
@@ -27,6 +28,7 @@ const GRACE: Duration = Duration::from_secs(5);
 
 /// Answers requests until `shutdown` is done, then lets those under way end, for 5 seconds at most.
 pub async fn serve(listener: TcpListener, state: ApiState, shutdown: impl Future<Output = ()>) {
+    let stopping = state.stopping.clone();
     let router = router(state);
     let room = Arc::new(Semaphore::new(CONNECTIONS));
     let graceful = GracefulShutdown::new();
@@ -57,26 +59,32 @@ pub async fn serve(listener: TcpListener, state: ApiState, shutdown: impl Future
         if let Err(error) = stream.set_nodelay(true) {
             debug!(peer = %address, "cannot set TCP_NODELAY: {error}");
         }
-        let service = TowerToHyperService::new(with_peer(&router, Peer(address.ip())));
+        let hang_up = HangUp::default();
+        let told = router
+            .clone()
+            .layer(Extension(Peer(address.ip())))
+            .layer(Extension(hang_up.clone()));
+        let service = TowerToHyperService::new(told);
         let connection = http.serve_connection(TokioIo::new(stream), service);
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                debug!(peer = %address, "a connection to the API ended: {error}");
+            tokio::select! {
+                ended = connection => if let Err(error) = ended {
+                    debug!(peer = %address, "a connection to the API ended: {error}");
+                },
+                () = hang_up.0.notified() => {
+                    debug!(peer = %address, "it does not read what it asked for: hung up");
+                }
             }
             drop(permit);
         });
     }
     drop(listener);
+    stopping.send_replace(true);
     if tokio::time::timeout(GRACE, graceful.shutdown())
         .await
         .is_err()
     {
         warn!("requests that took longer than {GRACE:?} to end were cut off");
     }
-}
-
-/// The router, told who is at the other end.
-fn with_peer(router: &Router, peer: Peer) -> Router {
-    router.clone().layer(axum::Extension(peer))
 }

@@ -9,22 +9,55 @@ use super::ApiState;
 use super::auth::Scope;
 use super::envelope::{Data, Problem, Reply};
 use super::query::Query;
-use super::route::Route;
+use super::route::{Route, list_of, schema};
 use crate::hook::{Document, Hook, Mistakes, Secret};
-use crate::store::hooks;
+use crate::store::{accounts, hooks};
 
 const ALL: &str = "/v2/accounts/{account_id}/webhooks";
 const ONE: &str = "/v2/accounts/{account_id}/webhooks/{webhook_id}";
 
 pub(super) fn routes() -> Vec<Route> {
+    let re_enabling = || {
+        json!({
+            "type": "object",
+            "properties": { "re-enable": { "type": "boolean", "enum": [true] } },
+            "required": ["re-enable"],
+        })
+    };
+    let ids = || list_of(json!({ "type": "string" }));
     vec![
-        Route::get(ALL, list),
-        Route::put(ALL, create),
-        Route::patch(ALL, re_enable),
-        Route::get(ONE, read),
-        Route::post(ONE, replace),
-        Route::patch(ONE, patch),
-        Route::delete(ONE, delete),
+        Route::get(ALL, list, "The webhooks of an account")
+            .gives_pages_of(schema("WebhookSummary")),
+        Route::put(ALL, create, "Make a webhook")
+            .takes(schema("WebhookWritten"))
+            .gives(schema("Webhook"))
+            .status(201),
+        Route::patch(
+            ALL,
+            re_enable,
+            "Re-enable the webhooks of an account that were auto-disabled",
+        )
+        .takes(re_enabling())
+        .gives(ids()),
+        Route::patch(
+            "/v2/accounts/{account_id}/descendants/webhooks",
+            re_enable_below,
+            "The same for the account and all below it",
+        )
+        .takes(re_enabling())
+        .gives(ids()),
+        Route::get(ONE, read, "A webhook").gives(schema("Webhook")),
+        Route::post(ONE, replace, "Replace a webhook")
+            .takes(schema("WebhookWritten"))
+            .gives(schema("Webhook")),
+        Route::patch(
+            ONE,
+            patch,
+            "Change some fields of a webhook; null removes one",
+        )
+        .takes(json!({ "type": "object" }))
+        .gives(schema("Webhook")),
+        Route::delete(ONE, delete, "Delete a webhook").gives(schema("Webhook")),
     ]
 }
 
@@ -81,8 +114,29 @@ async fn re_enable(
     ))
 }
 
+/// The same for the account and all below it.
+async fn re_enable_below(
+    State(api): State<ApiState>,
+    scope: Scope,
+    Data(data): Data,
+) -> Result<Reply, Problem> {
+    require_re_enable(&data)?;
+    let top = Arc::clone(&scope.account_id);
+    let below = api
+        .store
+        .read(move |connection| accounts::descendants(connection, &top))
+        .await?;
+    let mut ids = api.registry.re_enable_all(&scope.account_id).await?;
+    for account in below {
+        ids.extend(api.registry.re_enable_all(&account.id).await?);
+    }
+    Ok(Reply::new(
+        ids.iter().map(|id| json!(&**id)).collect::<Value>(),
+    ))
+}
+
 /// Refuses a change of all hooks at once that is no re-enabling.
-pub(super) fn require_re_enable(data: &Document) -> Result<(), Problem> {
+fn require_re_enable(data: &Document) -> Result<(), Problem> {
     match data.get("re-enable") {
         Some(Value::Bool(true)) => Ok(()),
         None => Err(Problem::mistake(
@@ -166,6 +220,6 @@ pub(super) fn view(hook: &Hook, with_secret: bool) -> Document {
 }
 
 /// Another one with every change.
-fn revision(hook: &Hook) -> String {
+pub(super) fn revision(hook: &Hook) -> String {
     format!("{:x}", hook.modified.0)
 }

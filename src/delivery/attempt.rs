@@ -7,7 +7,7 @@ use crate::store::attempts::{Attempt, AttemptResult};
 use crate::time::Timestamp;
 
 /// The record of a request that was made: the `number`th for its delivery, begun at `at`.
-pub(super) fn record(sent: Sent, number: u32, retries_left: u32, at: Timestamp) -> Attempt {
+pub fn record(sent: Sent, number: u32, retries_left: u32, at: Timestamp) -> Attempt {
     let boxed = |headers: Vec<(String, String)>| {
         headers
             .into_iter()

@@ -11,6 +11,7 @@ mod queue;
 mod send;
 mod verdict;
 
+pub use attempt::record;
 pub use dispatcher::{
     DeliveryConfig, DeliveryHandle, DeliveryStats, Dispatcher, Inputs, Seen, SwitchOff,
 };

@@ -7,6 +7,7 @@ mod delivery;
 mod filter;
 mod index;
 mod render;
+mod samples;
 mod secret;
 mod settings;
 
@@ -18,6 +19,7 @@ pub use delivery::{Delivery, Record, WebhookId, hash63};
 pub use filter::{Modifier, NumberPattern, Verdict};
 pub use index::{Index, Router};
 pub use render::form_encode;
+pub use samples::{sample, sample_payload};
 pub use secret::{BadSecret, Secret, Secrets};
 pub use settings::{Format, Mistakes, Ordering, RateLimit, Settings, Verb};
 

@@ -12,6 +12,7 @@ pub mod channels;
 pub mod deliveries;
 mod error;
 pub mod events;
+pub mod finished;
 mod health;
 pub mod hooks;
 mod inspect;
@@ -21,6 +22,7 @@ mod queue;
 mod readers;
 mod retention;
 mod schema;
+pub mod stats;
 pub mod tokens;
 mod writer;
 

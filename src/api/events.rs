@@ -1,0 +1,121 @@
+//! `/v2/events`: server-sent events, live.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{FromRequestParts, State};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use futures_util::stream;
+use serde_json::json;
+use tokio::sync::{Notify, mpsc};
+
+use super::ApiState;
+use super::auth::Access;
+use super::envelope::Problem;
+use super::feed::Item;
+use super::route::Route;
+
+/// A sign of life where nothing happens, so that proxies and clients know that the connection is there.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(15);
+
+pub(super) fn routes() -> Vec<Route> {
+    vec![
+        Route::get(
+            "/v2/events",
+            watch,
+            "Server-sent events: facts, deliveries and attempts of the accounts that the token reaches, live",
+        )
+        .header(
+            "Last-Event-ID",
+            "The id of the last event that was received: what came after it is sent first, as far as it is remembered",
+            json!({ "type": "string" }),
+        )
+        .gives_plain("text/event-stream"),
+    ]
+}
+
+/// Closes the connection that a request came by.
+#[derive(Debug, Clone, Default)]
+pub(super) struct HangUp(pub(super) Arc<Notify>);
+
+/// What a watcher brings along.
+struct Watching {
+    last_id: Option<i64>,
+    hang_up: HangUp,
+}
+
+impl FromRequestParts<ApiState> for Watching {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &ApiState) -> Result<Self, Problem> {
+        let last_id = match parts.headers.get("last-event-id") {
+            None => None,
+            Some(value) => Some(
+                value
+                    .to_str()
+                    .ok()
+                    .and_then(|id| id.trim().parse().ok())
+                    .ok_or_else(|| {
+                        Problem::mistake(
+                            "Last-Event-ID",
+                            "format",
+                            "Value must be the id of an event of this stream",
+                        )
+                    })?,
+            ),
+        };
+        let hang_up = parts.extensions.get::<HangUp>().cloned();
+        Ok(Self {
+            last_id,
+            hang_up: hang_up.unwrap_or_default(),
+        })
+    }
+}
+
+async fn watch(State(api): State<ApiState>, access: Access, watching: Watching) -> Response {
+    let items = api.feed.watch(watching.last_id, watching.hang_up.0);
+    // The first bytes at once: a client knows that it is connected.
+    let hello = Bytes::from_static(b": switchhook\n\n");
+    let first = stream::iter([Ok::<_, Infallible>(hello)]);
+    let rest = stream::unfold(
+        (api, access, items),
+        |(api, access, mut items)| async move {
+            let text = next(&api, &access, &mut items).await?;
+            Some((Ok(text), (api, access, items)))
+        },
+    );
+    let body = Body::from_stream(futures_util::StreamExt::chain(first, rest));
+    let mut response = (StatusCode::OK, body).into_response();
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// The next thing that this watcher may see; `None` at the end of the stream.
+async fn next(
+    api: &ApiState,
+    access: &Access,
+    items: &mut mpsc::Receiver<Arc<Item>>,
+) -> Option<Bytes> {
+    loop {
+        let mut stopping = api.stopping.subscribe();
+        let item = tokio::select! {
+            item = items.recv() => item?,
+            () = tokio::time::sleep(SIGN_OF_LIFE) => return Some(Bytes::from_static(b":\n\n")),
+            _ = stopping.wait_for(|stopping| *stopping) => return None,
+        };
+        if access.reaches(api, &item.account_id) {
+            let text = format!(
+                "id: {}\nevent: {}\ndata: {}\n\n",
+                item.id, item.kind, item.data
+            );
+            return Some(text.into());
+        }
+    }
+}

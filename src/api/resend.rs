@@ -1,0 +1,174 @@
+//! `…/attempts/{T}/resend` and `…/recover`: what was not delivered, queued again.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde_json::{Value, json};
+use tracing::info;
+
+use super::ApiState;
+use super::attempts::attempt_id;
+use super::auth::Scope;
+use super::envelope::{Data, Problem, Reply};
+use super::route::Route;
+use super::webhooks::find;
+use crate::hook::{Document, Hook, Mistakes};
+use crate::store::deliveries::{self, Span};
+use crate::store::{StoreError, attempts};
+use crate::time::Timestamp;
+
+/// Deliveries that are queued again in one transaction, so that the writer stays free for others.
+const BITE: usize = 500;
+
+pub(super) fn routes() -> Vec<Route> {
+    let time = || {
+        json!({
+            "description": "Gregorian seconds, or RFC 3339",
+            "oneOf": [
+                { "type": "integer", "minimum": 0, "maximum": 300_000_000_000_u64 },
+                { "type": "string", "format": "date-time" },
+            ],
+        })
+    };
+    vec![
+        Route::put(
+            "/v2/accounts/{account_id}/webhooks/{webhook_id}/attempts/{attempt_id}/resend",
+            resend,
+            "Queue the delivery of an attempt again, with all its tries",
+        )
+        .may_take(json!({ "type": "object" }))
+        .gives(json!({
+            "type": "object",
+            "properties": { "attempt_id": { "type": "string" }, "webhook_id": { "type": "string" } },
+            "required": ["attempt_id", "webhook_id"],
+        }))
+        .status(202),
+        Route::put(
+            "/v2/accounts/{account_id}/webhooks/{webhook_id}/recover",
+            recover,
+            "Queue again all that failed, expired or was skipped since then; a dry run only counts it",
+        )
+        .takes(json!({
+            "type": "object",
+            "properties": { "since": time(), "until": time(), "dry_run": { "type": "boolean" } },
+            "required": ["since"],
+        }))
+        .gives(json!({
+            "type": "object",
+            "properties": { "count": { "type": "integer" }, "dry_run": { "type": "boolean" } },
+            "required": ["count", "dry_run"],
+        }))
+        .status(202)
+        .or_status(200),
+    ]
+}
+
+async fn resend(State(api): State<ApiState>, scope: Scope) -> Result<Reply, Problem> {
+    let hook = find(&api, &scope)?;
+    let id = scope.id("attempt_id")?;
+    let unknown = || Problem::bad_identifier(&id);
+    let row = attempt_id(&id).ok_or_else(unknown)?;
+    require_on(&hook)?;
+    let key = hook.key;
+    let queued = api
+        .store
+        .write(move |tx| {
+            let Some(logged) = attempts::get(tx, row)? else {
+                return Ok(None);
+            };
+            if logged.delivery.queue != key {
+                return Ok(None);
+            }
+            let queue = deliveries::resend(tx, logged.delivery.id)?;
+            Ok(queue.map(|_| logged.delivery.webhook_id))
+        })
+        .await?;
+    let webhook_id = queued.ok_or_else(unknown)?;
+    api.delivery.due(key);
+    let data = json!({ "attempt_id": &*id, "webhook_id": webhook_id.to_string() });
+    Ok(Reply::new(data).with_status(StatusCode::ACCEPTED))
+}
+
+async fn recover(
+    State(api): State<ApiState>,
+    scope: Scope,
+    Data(data): Data,
+) -> Result<Reply, Problem> {
+    let hook = find(&api, &scope)?;
+    let mut mistakes = Mistakes::default();
+    let since = instant(&data, "since", &mut mistakes);
+    let until = instant(&data, "until", &mut mistakes).unwrap_or_else(|| api.clock.now());
+    let dry_run = match data.get("dry_run") {
+        None | Some(Value::Null) => false,
+        Some(Value::Bool(yes)) => *yes,
+        Some(_) => {
+            mistakes.say("dry_run", "type", "Value did not match type(s): boolean");
+            false
+        }
+    };
+    if data.get("since").is_none_or(Value::is_null) {
+        mistakes.say("since", "required", "Field is required but missing");
+    }
+    let Some(since) = since.filter(|_| mistakes.is_empty()) else {
+        return Err(Problem::validation(mistakes));
+    };
+    let span = Span::new(since, until);
+    let key = hook.key;
+    if dry_run {
+        let count = api
+            .store
+            .read(move |connection| deliveries::recoverable(connection, key, span))
+            .await?;
+        return Ok(Reply::new(json!({ "count": count, "dry_run": true })));
+    }
+    require_on(&hook)?;
+    let count = in_bites(&api, &hook, span).await?;
+    info!(hook_id = %hook.id, deliveries = count, "queued again");
+    let data = json!({ "count": count, "dry_run": false });
+    Ok(Reply::new(data).with_status(StatusCode::ACCEPTED))
+}
+
+async fn in_bites(api: &ApiState, hook: &Arc<Hook>, span: Span) -> Result<usize, StoreError> {
+    let (key, mut rest, mut count) = (hook.key, Some(span), 0);
+    while let Some(span) = rest {
+        let recovered = api
+            .store
+            .write(move |tx| deliveries::recover(tx, key, span, BITE))
+            .await?;
+        count += recovered.count;
+        rest = recovered.rest;
+        api.delivery.due(key);
+    }
+    Ok(count)
+}
+
+/// What is queued for a hook that is off would be skipped again.
+fn require_on(hook: &Hook) -> Result<(), Problem> {
+    match hook.is_on() {
+        true => Ok(()),
+        false => Err(Problem::conflict(
+            "The webhook is disabled: enable it first, then send again",
+        )),
+    }
+}
+
+/// A time in Gregorian seconds or RFC 3339.
+fn instant(data: &Document, field: &str, mistakes: &mut Mistakes) -> Option<Timestamp> {
+    let value = data.get(field).filter(|value| !value.is_null())?;
+    let read = match value {
+        Value::String(text) => (text.parse::<jiff::Timestamp>().ok())
+            .map(|instant| Timestamp(instant.as_microsecond())),
+        other => (other.as_i64())
+            .filter(|seconds| *seconds >= 0)
+            .map(Timestamp::from_gregorian),
+    };
+    if read.is_none() {
+        mistakes.say(
+            field,
+            "format",
+            "Value must be a time in Gregorian seconds, or RFC 3339 such as 2026-11-21T08:00:00Z",
+        );
+    }
+    read
+}

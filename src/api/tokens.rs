@@ -1,0 +1,160 @@
+//! `/v2/accounts/{A}/tokens` and `/api_key`: shown whole when they are made, and afterwards by their first
+//! characters only.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+use tracing::error;
+
+use super::ApiState;
+use super::auth::{Scope, hash};
+use super::envelope::{Problem, Reply};
+use super::route::{Route, list_of, schema};
+use crate::hook::Document;
+use crate::store::tokens::{self, StoredToken, TokenKind};
+
+const ALL: &str = "/v2/accounts/{account_id}/tokens";
+const KEY: &str = "/v2/accounts/{account_id}/api_key";
+
+/// Characters by which a token is known again.
+const SHOWN: usize = 8;
+
+pub(super) fn routes() -> Vec<Route> {
+    vec![
+        Route::get(ALL, list, "The tokens of an account, newest first")
+            .gives(list_of(schema("Token"))),
+        Route::put(
+            ALL,
+            create,
+            "Make a token for an account; it is shown this once",
+        )
+        .may_take(json!({ "type": "object" }))
+        .gives(schema("Token"))
+        .status(201),
+        Route::delete(
+            "/v2/accounts/{account_id}/tokens/{token_id}",
+            revoke,
+            "Make a token good for nothing",
+        )
+        .gives(schema("Token")),
+        Route::get(
+            KEY,
+            read_key,
+            "The API key of an account: made and shown where there is none, else its beginning",
+        )
+        .gives(schema("ApiKey")),
+        Route::put(
+            KEY,
+            replace_key,
+            "Replace the API key of an account; it is shown this once",
+        )
+        .may_take(json!({ "type": "object" }))
+        .gives(schema("ApiKey"))
+        .status(201),
+    ]
+}
+
+async fn list(State(api): State<ApiState>, scope: Scope) -> Result<Reply, Problem> {
+    let found = api
+        .store
+        .read(move |connection| tokens::list(connection, Some(&scope.account_id)))
+        .await?;
+    let shown = found
+        .iter()
+        .filter(|token| token.kind == TokenKind::Token)
+        .map(|token| Value::from(view(token)));
+    Ok(Reply::new(shown.collect::<Value>()))
+}
+
+async fn create(State(api): State<ApiState>, scope: Scope) -> Result<Reply, Problem> {
+    let (token, stored) = make(&api, &scope.account_id, TokenKind::Token).await?;
+    let mut view = view(&stored);
+    view.insert("token".into(), json!(token));
+    Ok(Reply::created(view))
+}
+
+async fn revoke(State(api): State<ApiState>, scope: Scope) -> Result<Reply, Problem> {
+    let id = scope.id("token_id")?;
+    let unknown = || Problem::bad_identifier(&id);
+    let row: i64 = id.parse().map_err(|_| unknown())?;
+    let account_id = Arc::clone(&scope.account_id);
+    let revoked = api
+        .store
+        .write(move |tx| {
+            let found = tokens::list(tx, Some(&account_id))?;
+            let is_token = |token: &&StoredToken| token.id == row && token.kind == TokenKind::Token;
+            let found = found.iter().find(is_token).cloned();
+            match tokens::revoke(tx, Some(&account_id), row)? {
+                true => Ok(found),
+                false => Ok(None),
+            }
+        })
+        .await?;
+    let mut token = revoked.ok_or_else(unknown)?;
+    token.revoked = Some(api.clock.now());
+    Ok(Reply::new(view(&token)))
+}
+
+async fn read_key(State(api): State<ApiState>, scope: Scope) -> Result<Reply, Problem> {
+    let account_id = Arc::clone(&scope.account_id);
+    let key = api
+        .store
+        .read(move |connection| tokens::api_key(connection, &account_id))
+        .await?;
+    match key {
+        Some(key) => Ok(Reply::new(
+            json!({ "prefix": key.prefix, "created": key.created.gregorian() }),
+        )),
+        None => new_key(&api, &scope, StatusCode::OK).await,
+    }
+}
+
+async fn replace_key(State(api): State<ApiState>, scope: Scope) -> Result<Reply, Problem> {
+    new_key(&api, &scope, StatusCode::CREATED).await
+}
+
+async fn new_key(api: &ApiState, scope: &Scope, status: StatusCode) -> Result<Reply, Problem> {
+    let (key, stored) = make(api, &scope.account_id, TokenKind::ApiKey).await?;
+    let data = json!({
+        "api_key": key, "prefix": stored.prefix, "created": stored.created.gregorian(),
+    });
+    Ok(Reply::new(data).with_status(status))
+}
+
+async fn make(
+    api: &ApiState,
+    account_id: &Arc<str>,
+    kind: TokenKind,
+) -> Result<(String, StoredToken), Problem> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(|error| {
+        error!("the system has no randomness to make a token of: {error}");
+        Problem::unavailable("The system has no randomness to make a token of; try again")
+    })?;
+    let token = URL_SAFE_NO_PAD.encode(bytes);
+    let (account_id, prefix, hash) = (
+        Arc::clone(account_id),
+        token[..SHOWN].to_owned(),
+        hash(&token),
+    );
+    let stored = api
+        .store
+        .write(move |tx| tokens::insert(tx, Some(&account_id), kind, &prefix, hash))
+        .await?;
+    Ok((token, stored))
+}
+
+fn view(token: &StoredToken) -> Document {
+    let mut view = Document::new();
+    view.insert("id".into(), json!(token.id.to_string()));
+    view.insert("prefix".into(), json!(token.prefix));
+    view.insert("created".into(), json!(token.created.gregorian()));
+    if let Some(revoked) = token.revoked {
+        view.insert("revoked".into(), json!(revoked.gregorian()));
+    }
+    view
+}

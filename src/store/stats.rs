@@ -1,0 +1,83 @@
+//! How a hook has fared: counts and latencies over its newest attempts.
+
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::StoreError;
+use super::attempts::{self, AttemptResult, LoggedAttempt};
+use crate::time::Timestamp;
+
+/// Attempts that are looked at, newest first.
+pub const WINDOW: usize = 10_000;
+
+/// How a hook has fared.
+#[derive(Debug, Clone, Default)]
+pub struct HookStats {
+    /// Attempts that were looked at: all that are kept, [`WINDOW`] at most.
+    pub attempts: u64,
+    /// Of these, those that succeeded.
+    pub sent: u64,
+    /// Those that failed.
+    pub failed: u64,
+    /// Those that were not made, because the hook was off.
+    pub skipped: u64,
+    /// Those that were not made, because the event was too old.
+    pub expired: u64,
+    /// When the oldest of them began.
+    pub since: Option<Timestamp>,
+    /// How long those took that were made, ascending.
+    pub durations: Vec<Duration>,
+    /// The newest one that failed.
+    pub last_error: Option<LoggedAttempt>,
+}
+
+impl HookStats {
+    /// The duration that `percent` of the requests did not exceed; `None` where there was no request.
+    pub fn percentile(&self, percent: usize) -> Option<Duration> {
+        let rank = (self.durations.len() * percent).div_ceil(100).max(1);
+        self.durations.get(rank - 1).copied()
+    }
+}
+
+/// How the hook whose queue is `queue` has fared.
+///
+/// # Errors
+/// SQLite's, or a row that cannot be read.
+pub fn of_hook(conn: &Connection, queue: i64) -> Result<HookStats, StoreError> {
+    let mut stats = HookStats::default();
+    let mut statement = conn.prepare_cached(
+        "SELECT result, at, duration_us, status IS NOT NULL OR client_error IS NOT NULL
+         FROM attempts INDEXED BY attempts_by_queue WHERE queue = ? ORDER BY id DESC LIMIT ?",
+    )?;
+    let mut rows = statement.query(params![queue, WINDOW as i64])?;
+    while let Some(row) = rows.next()? {
+        let result: String = row.get(0)?;
+        stats.attempts += 1;
+        stats.since = Some(Timestamp(row.get(1)?));
+        match AttemptResult::from_id(&result) {
+            Some(AttemptResult::Success) => stats.sent += 1,
+            Some(AttemptResult::Skipped) => stats.skipped += 1,
+            Some(AttemptResult::Expired) => stats.expired += 1,
+            Some(AttemptResult::Failure) | None => stats.failed += 1,
+        }
+        if row.get(3)? {
+            let micros: i64 = row.get(2)?;
+            stats
+                .durations
+                .push(Duration::from_micros(micros.unsigned_abs()));
+        }
+    }
+    stats.durations.sort_unstable();
+    let last: Option<i64> = conn
+        .prepare_cached(
+            "SELECT id FROM attempts INDEXED BY attempts_by_queue
+             WHERE queue = ? AND result = 'failure' ORDER BY id DESC LIMIT 1",
+        )?
+        .query_row([queue], |row| row.get(0))
+        .optional()?;
+    if let Some(id) = last {
+        stats.last_error = attempts::get(conn, id)?;
+    }
+    Ok(stats)
+}

@@ -1,0 +1,337 @@
+//! What the API does beyond Kazoo's: tests, resends, recovery, secrets, statistics, the live feed, metrics.
+
+mod support;
+
+use serde_json::{Value, json};
+use support::api::Api;
+use support::receiver::{Behaviour, Receiver};
+use switchhook::hook::Secret;
+use switchhook::trigger::Trigger;
+
+const HOOKS: &str = "/accounts/default/webhooks";
+
+fn hook(uri: &str) -> Value {
+    json!({ "name": "CRM", "uri": uri, "hook": ["call_hangup", "dtmf"], "format": "json", "retries": 0 })
+}
+
+fn at(id: &str, what: &str) -> String {
+    format!("{HOOKS}/{id}/{what}")
+}
+
+#[tokio::test]
+async fn a_test_sends_the_sample_now_and_answers_with_the_attempt() {
+    let api = Api::start().await;
+    let mut receiver = Receiver::start().await;
+    let mut data = hook(&receiver.uri("/calls"));
+    data["custom_data"] = json!({ "tenant": "7" });
+    data["enabled"] = json!(false);
+    let id = api.make_hook("default", data).await;
+
+    let first = api.call("PUT", &at(&id, "test")).await;
+    let webhook = receiver.next().await;
+    let attempt = first.data(201);
+    assert_eq!(attempt["result"], "success");
+    assert_eq!(attempt["hook_event"], "dtmf", "the first in the catalogue");
+    assert_eq!(attempt["webhook_id"], webhook.header("webhook-id"));
+    let payload = webhook.payload();
+    assert_eq!(payload["digit"], "2");
+    assert_eq!(payload["tenant"], "7");
+    assert_eq!(payload["account_id"], "default");
+
+    receiver.behave(Behaviour::status(503));
+    let second = api.call("PUT", &at(&id, "test")).await;
+    let attempt = second.data(201);
+    assert_eq!(attempt["result"], "failure");
+    assert_eq!(attempt["resp_status_code"], "503");
+    assert_ne!(attempt["webhook_id"], first.data(201)["webhook_id"]);
+    let logged = api.attempts(&at(&id, "attempts"), 2).await;
+    assert_eq!(&logged[0], attempt);
+    let since = json!({ "since": 0, "dry_run": true });
+    let recover = api.send("PUT", &at(&id, "recover"), since).await;
+    assert_eq!(
+        recover.data(200)["count"],
+        0,
+        "a test is nothing to recover"
+    );
+    api.call("PUT", &format!("{HOOKS}/nobody/test"))
+        .await
+        .error(404, "bad_identifier");
+}
+
+#[tokio::test]
+async fn what_failed_is_sent_again_one_by_one_or_all_at_once() {
+    let api = Api::start().await;
+    let mut receiver = Receiver::start().await;
+    receiver.behave(Behaviour::status(500));
+    let id = api
+        .make_hook("default", hook(&receiver.uri("/calls")))
+        .await;
+    let before = switchhook::time::Clock::system().now();
+    for call in 0..4 {
+        api.happens("default", &format!("call-{call}"), Trigger::CallHangup);
+    }
+    let failed = api.attempts(&at(&id, "attempts?result=failure"), 4).await;
+    receiver.take(4).await;
+    receiver.behave(Behaviour::status(204));
+
+    let attempt = failed[0]["id"].as_str().unwrap();
+    let resent = api
+        .call("PUT", &at(&id, &format!("attempts/{attempt}/resend")))
+        .await;
+    assert_eq!(resent.data(202)["webhook_id"], failed[0]["webhook_id"]);
+    let webhook = receiver.next().await;
+    assert_eq!(webhook.header("webhook-id"), failed[0]["webhook_id"]);
+    api.attempts(&at(&id, "attempts?result=success"), 1).await;
+
+    let other = api
+        .make_hook("default", hook(&receiver.uri("/other")))
+        .await;
+    for unknown in [
+        at(&other, &format!("attempts/{attempt}/resend")),
+        at(&id, "attempts/99999/resend"),
+        at(&id, "attempts/9223372036854775808/resend"),
+        at(&id, "attempts/x/resend"),
+    ] {
+        api.call("PUT", &unknown).await.error(404, "bad_identifier");
+    }
+
+    let since = json!({ "since": before.gregorian(), "dry_run": true });
+    let counted = api.send("PUT", &at(&id, "recover"), since).await;
+    assert_eq!(counted.data(200), &json!({ "count": 3, "dry_run": true }));
+    assert!(receiver.rest().is_empty(), "a dry run sends nothing");
+    let since = json!({ "since": before.rfc3339(&jiff::tz::TimeZone::UTC) });
+    let recovered = api.send("PUT", &at(&id, "recover"), since.clone()).await;
+    assert_eq!(
+        recovered.data(202),
+        &json!({ "count": 3, "dry_run": false })
+    );
+    let mut again: Vec<String> = (receiver.take(3).await.iter())
+        .map(|webhook| webhook.header("webhook-id").to_owned())
+        .collect();
+    let mut expected: Vec<&str> = failed[1..]
+        .iter()
+        .map(|attempt| attempt["webhook_id"].as_str().unwrap())
+        .collect();
+    again.sort();
+    expected.sort_unstable();
+    assert_eq!(again, expected);
+    for (wrong, field) in [
+        (json!({}), "since"),
+        (json!({ "since": "yesterday" }), "since"),
+        (json!({ "since": -1 }), "since"),
+        (json!({ "since": 0, "until": [] }), "until"),
+        (json!({ "since": 0, "dry_run": "no" }), "dry_run"),
+    ] {
+        let refused = api.send("PUT", &at(&id, "recover"), wrong).await;
+        let data = refused.error(400, "validation error");
+        assert!(data.get(field).is_some(), "{field}: {data}");
+    }
+    api.send(
+        "PATCH",
+        &format!("{HOOKS}/{id}"),
+        json!({ "enabled": false }),
+    )
+    .await
+    .data(200);
+    api.send("PUT", &at(&id, "recover"), since)
+        .await
+        .error(409, "conflict");
+}
+
+#[tokio::test]
+async fn a_rotated_secret_signs_beside_the_old_one() {
+    let api = Api::start().await;
+    let mut receiver = Receiver::start().await;
+    let mut data = hook(&receiver.uri("/calls"));
+    data["secret"] = json!("generate");
+    let made = api.send("PUT", HOOKS, data).await;
+    let id = made.data(201)["id"].as_str().unwrap();
+    let old = Secret::parse(made.data(201)["secret"].as_str().unwrap()).unwrap();
+    let rotated = api.call("PUT", &at(id, "secret/rotate")).await;
+    let new = Secret::parse(rotated.data(201)["secret"].as_str().unwrap()).unwrap();
+    assert_ne!(old, new);
+    assert!(rotated.data(201)["previous_secret_until"].is_i64());
+
+    api.call("PUT", &at(id, "test")).await.data(201);
+    let webhook = receiver.next().await;
+    let seconds: i64 = webhook.header("webhook-timestamp").parse().unwrap();
+    let sign = |secret: &Secret| secret.sign(webhook.header("webhook-id"), seconds, &webhook.body);
+    assert_eq!(
+        webhook.header("webhook-signature"),
+        format!("{} {}", sign(&new), sign(&old))
+    );
+    api.call("PUT", &format!("{HOOKS}/nobody/secret/rotate"))
+        .await
+        .error(404, "bad_identifier");
+}
+
+#[tokio::test]
+async fn statistics_say_how_a_hook_fares() {
+    let api = Api::start().await;
+    let receiver = Receiver::start().await;
+    let id = api
+        .make_hook("default", hook(&receiver.uri("/calls")))
+        .await;
+    let fresh = api.call("GET", &at(&id, "stats")).await;
+    assert_eq!(fresh.data(200)["sent"], 0);
+    assert_eq!(fresh.data(200)["latency_ms"]["p99"], Value::Null);
+    for call in 0..3 {
+        api.happens("default", &format!("call-{call}"), Trigger::CallHangup);
+    }
+    api.attempts(&at(&id, "attempts"), 3).await;
+    receiver.behave(Behaviour::status(500));
+    api.happens("default", "call-9", Trigger::CallHangup);
+    api.attempts(&at(&id, "attempts"), 4).await;
+    let stats = api.call("GET", &at(&id, "stats")).await;
+    let stats = stats.data(200);
+    assert_eq!(stats["sent"], 3);
+    assert_eq!(stats["failed"], 1);
+    assert_eq!(stats["pending"], 0);
+    assert_eq!(stats["failures_counted"], 1);
+    assert_eq!(stats["last_error"]["call_id"], "call-9");
+    let latency = |percent: &str| stats["latency_ms"][percent].as_f64().unwrap();
+    assert!(latency("p50") > 0.0 && latency("p50") <= latency("p99"));
+}
+
+#[tokio::test]
+async fn samples_are_what_a_test_sends() {
+    let mut api = Api::start().await;
+    api.token.clear();
+    let all = api.call("GET", "/webhooks/samples").await;
+    assert_eq!(all.data(200).as_object().unwrap().len(), Trigger::ALL.len());
+    let one = api.call("GET", "/webhooks/samples/CALL_HANGUP").await;
+    assert_eq!(one.data(200), &all.data(200)["call_hangup"]);
+    assert_eq!(one.data(200)["outcome"], "answered");
+    api.call("GET", "/webhooks/samples/ring")
+        .await
+        .error(404, "bad_identifier");
+}
+
+/// A stream of server-sent events, read one at a time.
+struct Stream {
+    response: reqwest::Response,
+    buffer: String,
+}
+
+impl Stream {
+    async fn open(api: &Api, last_id: Option<&str>) -> Self {
+        let mut request = api.request("GET", "/v2/events");
+        if let Some(id) = last_id {
+            request = request.header("Last-Event-ID", id);
+        }
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status(), 200);
+        assert_eq!(response.headers()["content-type"], "text/event-stream");
+        let mut stream = Self {
+            response,
+            buffer: String::new(),
+        };
+        assert_eq!(stream.block().await.unwrap(), ": switchhook");
+        stream
+    }
+
+    /// The next block of lines; `None` at the end.
+    async fn block(&mut self) -> Option<String> {
+        loop {
+            if let Some(end) = self.buffer.find("\n\n") {
+                let block = self.buffer[..end].to_owned();
+                self.buffer.drain(..end + 2);
+                return Some(block);
+            }
+            let chunk = self.response.chunk().await.ok().flatten()?;
+            self.buffer.push_str(std::str::from_utf8(&chunk).unwrap());
+        }
+    }
+
+    /// The next event: its id, kind and data.
+    async fn next(&mut self) -> (String, String, Value) {
+        let block = self.block().await.expect("the stream goes on");
+        let field = |name: &str| {
+            let mut lines = block.lines();
+            let line = lines.find_map(|line| line.strip_prefix(&format!("{name}: ")));
+            line.unwrap_or_else(|| panic!("no {name} in {block}"))
+                .to_owned()
+        };
+        let data = serde_json::from_str(&field("data")).unwrap();
+        (field("id"), field("event"), data)
+    }
+}
+
+#[tokio::test]
+async fn the_live_feed_shows_a_token_what_it_may_see_and_resumes() {
+    let mut api = Api::start().await;
+    let receiver = Receiver::start().await;
+    let customer = api.make_account("default", "Customer").await;
+    let made = api
+        .call("PUT", &format!("/accounts/{customer}/tokens"))
+        .await;
+    let token = made.data(201)["token"].as_str().unwrap().to_owned();
+    let mine = hook(&receiver.uri("/mine"));
+    let mine = api.make_hook(&customer, mine).await;
+    let other = api
+        .make_hook("default", hook(&receiver.uri("/other")))
+        .await;
+
+    let mut all = Stream::open(&api, None).await;
+    api.token = token;
+    let mut own = Stream::open(&api, None).await;
+    api.token = support::api::ADMIN.into();
+    api.call("PUT", &at(&other, "test")).await.data(201);
+    api.call("PUT", &format!("/accounts/{customer}/webhooks/{mine}/test"))
+        .await
+        .data(201);
+
+    let (first, kind, data) = all.next().await;
+    assert_eq!(
+        (kind.as_str(), &data["hook_id"]),
+        ("attempt", &json!(other))
+    );
+    let (second, _, data) = all.next().await;
+    assert_eq!(data["hook_id"], mine);
+    let (id, _, data) = own.next().await;
+    assert_eq!(
+        (&id, &data["hook_id"]),
+        (&second, &json!(mine)),
+        "only its own"
+    );
+
+    let mut resumed = Stream::open(&api, Some(&first)).await;
+    assert_eq!(resumed.next().await.0, second);
+    let wrong = api
+        .request("GET", "/v2/events")
+        .header("Last-Event-ID", "x");
+    api.answer(wrong).await.error(400, "validation error");
+    api.token.clear();
+    api.call("GET", "/events")
+        .await
+        .error(401, "invalid_credentials");
+
+    api.stop().await;
+    assert_eq!(all.block().await, None, "the stream ends with the server");
+}
+
+#[tokio::test]
+async fn metrics_are_for_prometheus_and_the_description_is_open() {
+    let mut api = Api::start().await;
+    api.make_hook("default", hook("http://127.0.0.1:9/")).await;
+    let metrics = api.answer(api.request("GET", "/metrics")).await;
+    assert_eq!(metrics.status, 200);
+    let text = metrics.body.as_str().unwrap();
+    for line in [
+        "switchhook_hooks 1",
+        "switchhook_switch_connected 1",
+        "switchhook_store_lost_total 0",
+    ] {
+        assert!(
+            text.lines().any(|found| found == line),
+            "{line} is not in {text}"
+        );
+    }
+    api.token.clear();
+    api.answer(api.request("GET", "/metrics"))
+        .await
+        .error(401, "invalid_credentials");
+    let description = api.answer(api.request("GET", "/openapi.json")).await;
+    assert_eq!(description.body["openapi"], "3.1.0");
+    assert!(description.body["paths"]["/v2/accounts/{account_id}/webhooks"]["put"].is_object());
+}

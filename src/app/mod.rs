@@ -262,22 +262,13 @@ impl Warden {
         let mut payload = Payload::default();
         payload.set("webhook_id", &*off.hook_id);
         payload.set("disable_reason", &*off.reason);
-        let fact = Fact {
-            trigger: Trigger::WebhookDisabled,
-            at: self.clock.now(),
-            core_uuid: Arc::clone(&off.hook_id),
-            sequence: 0,
-            account_id: Arc::clone(&off.account_id),
-            call_id: None,
-            call_uuid: None,
-            internal_leg: false,
-            call_type: None,
-            numbers: Arc::default(),
-            reconciled: false,
-            switch_event: None,
-            subscription: None,
+        let fact = Fact::without_call(
+            Trigger::WebhookDisabled,
+            self.clock.now(),
+            Arc::clone(&off.hook_id),
+            Arc::clone(&off.account_id),
             payload,
-        };
+        );
         let Some(record) = self.router.route(&fact, &self.registry.accounts()) else {
             return;
         };

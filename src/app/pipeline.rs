@@ -302,22 +302,13 @@ impl Pipeline {
             i64::try_from(self.shed_unsaid).unwrap_or(i64::MAX),
         );
         self.shed_unsaid = 0;
-        self.facts.push(Fact {
+        self.facts.push(Fact::without_call(
             trigger,
-            at: self.clock.now(),
-            core_uuid: Arc::clone(&self.core_uuid),
-            sequence: 0,
-            account_id: self.registry.accounts().fallback(),
-            call_id: None,
-            call_uuid: None,
-            internal_leg: false,
-            call_type: None,
-            numbers: Arc::default(),
-            reconciled: false,
-            switch_event: None,
-            subscription: None,
+            self.clock.now(),
+            Arc::clone(&self.core_uuid),
+            self.registry.accounts().fallback(),
             payload,
-        });
+        ));
         self.tell().await;
     }
 

@@ -27,6 +27,7 @@ mod tokens;
 mod webhook_test;
 mod webhooks;
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use axum::Router;
@@ -39,7 +40,7 @@ use crate::delivery::{DeliveryHandle, Sender};
 use crate::registry::Registry;
 use crate::store::Store;
 use crate::time::Clock;
-use auth::Doorkeeper;
+use auth::{Doorkeeper, FAILURES_AT_ONCE};
 use envelope::Problem;
 use route::Route;
 use sessions::Sealer;
@@ -86,13 +87,19 @@ impl ApiState {
             store,
             delivery,
             sender,
-            doorkeeper: Arc::new(Doorkeeper::new(&admin_token)),
+            doorkeeper: Arc::new(Doorkeeper::new(&admin_token, FAILURES_AT_ONCE)),
             sealer: Arc::new(Sealer::new().expect("the system has randomness")),
             health,
             feed: Feed::new(&clock),
             clock,
             stopping: watch::Sender::new(false),
         }
+    }
+
+    /// Lets an address fail to log in so often (10 times unless it is said here) before it has to wait.
+    pub fn with_login_failures(mut self, admin_token: &str, at_once: NonZeroU32) -> Self {
+        self.doorkeeper = Arc::new(Doorkeeper::new(admin_token, at_once));
+        self
     }
 
     /// Shows this feed at `/v2/events`.

@@ -520,3 +520,19 @@ impl<S: Sync> FromRequestParts<S> for Data {
         }
     }
 }
+
+/// A request that needs no `data`: where there is some, it is an object, and says nothing to us.
+#[derive(Debug)]
+pub(super) struct NoData;
+
+impl<S: Sync> FromRequestParts<S> for NoData {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let opened = parts.extensions.get::<Opened>();
+        if opened.is_some_and(|opened| opened.data.is_some()) {
+            Data::from_request_parts(parts, state).await?;
+        }
+        Ok(Self)
+    }
+}

@@ -115,12 +115,12 @@ impl<'a> Described<'a> {
             );
         }
         if let Some(data) = &route.takes {
-            let required = match route.takes_nothing_too {
-                true => Required::False,
-                false => Required::True,
+            let (required, fields) = match route.takes_nothing_too {
+                true => (Required::False, json!([])),
+                false => (Required::True, json!(["data"])),
             };
             let body = json!({
-                "type": "object", "properties": { "data": data }, "required": ["data"],
+                "type": "object", "properties": { "data": data }, "required": fields,
             });
             let body = RequestBodyBuilder::new()
                 .required(Some(required))

@@ -10,7 +10,7 @@ use tracing::info;
 use super::ApiState;
 use super::attempts::attempt_id;
 use super::auth::Scope;
-use super::envelope::{Data, Problem, Reply};
+use super::envelope::{Data, NoData, Problem, Reply};
 use super::route::Route;
 use super::webhooks::find;
 use crate::hook::{Document, Hook, Mistakes};
@@ -64,7 +64,7 @@ pub(super) fn routes() -> Vec<Route> {
     ]
 }
 
-async fn resend(State(api): State<ApiState>, scope: Scope) -> Result<Reply, Problem> {
+async fn resend(State(api): State<ApiState>, scope: Scope, _: NoData) -> Result<Reply, Problem> {
     let hook = find(&api, &scope)?;
     let id = scope.id("attempt_id")?;
     let unknown = || Problem::bad_identifier(&id);

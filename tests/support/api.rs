@@ -87,11 +87,12 @@ impl Api {
 
     /// Opens one whose switch is as `switch` says. Retries come soon; six failures switch a hook off.
     pub async fn start_with(switch: SwitchHealth) -> Self {
-        Self::start_for(switch, 10).await
+        Self::start_for(switch, 10, Guard::default()).await
     }
 
-    /// The same; an address may fail to log in so often before it has to wait.
-    pub async fn start_for(switch: SwitchHealth, failures: u32) -> Self {
+    /// The same; an address may fail to log in so often before it has to wait, and webhooks go where `guard`
+    /// lets them.
+    pub async fn start_for(switch: SwitchHealth, failures: u32, guard: Guard) -> Self {
         // Another test of this binary may have done it already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let directory = tempfile::tempdir().unwrap();
@@ -109,7 +110,7 @@ impl Api {
             request_timeout: Duration::from_secs(10),
             idle_connections: 32,
         };
-        let sender = Sender::new(&send, Guard::default()).unwrap();
+        let sender = Sender::new(&send, guard).unwrap();
         let delivery = DeliveryConfig {
             rate: RateLimit {
                 per_second: 10_000,

@@ -113,7 +113,11 @@ async fn read_key(State(api): State<ApiState>, scope: Scope) -> Result<Reply, Pr
     }
 }
 
-async fn replace_key(State(api): State<ApiState>, scope: Scope, _: NoData) -> Result<Reply, Problem> {
+async fn replace_key(
+    State(api): State<ApiState>,
+    scope: Scope,
+    _: NoData,
+) -> Result<Reply, Problem> {
     new_key(&api, &scope, StatusCode::CREATED).await
 }
 

@@ -160,7 +160,8 @@ impl Api {
             health,
             clock,
         )
-        .with_login_failures(ADMIN, NonZeroU32::new(failures).unwrap());
+        .with_login_failures(ADMIN, NonZeroU32::new(failures).unwrap())
+        .with_cors_origins(vec!["https://ui.example".into()]);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();

@@ -224,6 +224,7 @@ fn some_time(value: &Millis) -> Result<(), String> {
     }
 }
 
+#[expect(clippy::ptr_arg, reason = "a rule gets the key's own type")]
 fn not_empty(value: &String) -> Result<(), String> {
     match value.trim().is_empty() {
         false => Ok(()),
@@ -513,7 +514,7 @@ impl Config {
     /// Reads `file` (or [`DEFAULT_FILE`], which may be missing) and the environment.
     ///
     /// # Errors
-    /// Every mistake, in the order of the file.
+    /// Every mistake.
     pub fn load(file: Option<&Path>) -> Result<Self, Vec<Mistake>> {
         let path = file.unwrap_or(Path::new(DEFAULT_FILE));
         let text = match std::fs::read_to_string(path) {
@@ -768,6 +769,31 @@ mod tests {
 
         let mistakes = parse("[switch]\npassword_file = \"/nonexistent/x\"", &[]).unwrap_err();
         assert!(mistakes[0].contains("/nonexistent/x"), "{mistakes:?}");
+    }
+
+    /// The sample in contrib/ has every key, and the values in it are the defaults.
+    #[test]
+    fn the_sample_says_what_is_true() {
+        let sample = include_str!("../contrib/switchhook.toml");
+        let mut text = String::new();
+        for line in sample.lines() {
+            match line.strip_prefix('#') {
+                Some(set) if !set.starts_with(' ') && !set.ends_with('…') => text.push_str(set),
+                Some(_) => {}
+                None => text.push_str(line),
+            }
+            text.push('\n');
+        }
+        let config = parse(&text, &[]).unwrap();
+        let mut default = Config::default();
+        default.store.path = "/var/lib/switchhook/switchhook.db".into();
+        assert_eq!(format!("{config:?}"), format!("{default:?}"));
+        for (section, keys) in Config::KEYS {
+            assert!(sample.contains(&format!("[{section}]")), "{section}");
+            for key in *keys {
+                assert!(sample.contains(&format!("#{key} = ")), "{section}.{key}");
+            }
+        }
     }
 
     #[test]

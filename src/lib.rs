@@ -1,6 +1,44 @@
 //! switchhook: a sidecar beside a FreeSWITCH media server that tells your servers about calls by webhook.
+//!
+//! # The map of the house
+//!
+//! An event goes one way, and nothing comes back against it:
+//!
+//! ```text
+//! FreeSWITCH ──socket──▶ esl ──Event──▶ call ──Fact──▶ hook ──Delivery──▶ store ──committed──▶ delivery ──HTTP──▶ endpoint
+//!                                                                           ▲                     │
+//!                                                                           └──────outcomes───────┘
+//! REST ──▶ api ──▶ registry ──▶ store, hook
+//! ```
+//!
+//! | room | knows | must not know |
+//! | --- | --- | --- |
+//! | [`esl`] | the event-socket wire: frames, events, commands, the connection | webhooks, SQLite, HTTP |
+//! | [`call`] | channels and calls: an event in, facts out; no I/O, no clock of its own | hooks, HTTP, SQLite |
+//! | [`hook`] | what a hook is, which facts it wants, what it is sent | sockets, HTTP clients |
+//! | [`store`] | SQLite: one writer thread with group commit, a few readers | HTTP, the switch |
+//! | [`delivery`] | when, where and how to send; order, limits, retries, signatures | the switch |
+//! | [`registry`] | hooks and accounts as they are now, alike in store, index and delivery | the wire |
+//! | [`api`] | REST: envelope, auth, a file a resource | the wire |
+//! | [`app`] | all of them: builds, starts and stops the parts in order | |
+//!
+//! Beside the rooms: [`trigger`] (the catalogue of what a hook can ask for), [`time`] (instants, and the clock
+//! that is passed in), [`config`] (the configuration, read and checked once).
+//!
+//! # What must hold
+//!
+//! 1. The switch is never harmed: the socket is always being read, nothing on the read path waits for HTTP, and
+//!    the wait for the store is bounded.
+//! 2. Committed before the first attempt: a delivery is in SQLite before its first byte goes out, an outcome
+//!    before it is forgotten.
+//! 3. One event, one id: `webhook-id` is the same on every retry and after a restart.
+//! 4. Every call ends: who was told of a `channel_create` is told of its `channel_destroy`, once.
+//! 5. Order within a call: to one hook, a later event waits for the earlier one's first attempt.
+//! 6. One bad endpoint harms nobody else.
+//! 7. Bad input gets a clear error and changes nothing.
 
 pub mod api;
+pub mod app;
 pub mod call;
 pub mod config;
 pub mod delivery;

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -16,14 +17,14 @@ use tracing::{info, warn};
 
 use self::pipeline::Pipeline;
 pub use self::pipeline::PipelineStats;
-use crate::api::{self, ApiState};
+use crate::api::{self, ApiState, HealthSources, SwitchHealth};
 use crate::call::{Fact, Payload, Rules, Tracker, TrackerConfig};
 use crate::config::Config;
 use crate::delivery::{
     Backoff, DeliveryConfig, DeliveryHandle, Dispatcher, Guard, Inputs, SendConfig, Sender,
     SwitchOff,
 };
-use crate::esl::{Client, ClientConfig, CommandError, Limits, Password};
+use crate::esl::{Client, ClientConfig, CommandError, Limits, Password, StatusReader};
 use crate::hook::{Index, RateLimit, Router};
 use crate::registry::Registry;
 use crate::store::{Intake, Store, StoreConfig, StoreError, channels, hooks};
@@ -76,6 +77,7 @@ pub struct App {
     api_address: SocketAddr,
     store: Store,
     delivery: DeliveryHandle,
+    link: StatusReader,
     stop_reading: watch::Sender<bool>,
     stop_api: watch::Sender<bool>,
     reading: JoinHandle<()>,
@@ -129,13 +131,13 @@ impl App {
 
         let mut tracker = Tracker::new(tracker_config(&config));
         let legs = store.read(channels::all).await?;
-        let legs = legs.iter().filter_map(|(uuid, state)| {
-            Some((uuid.as_str(), std::str::from_utf8(state).ok()?))
-        });
+        let legs = legs
+            .iter()
+            .filter_map(|(uuid, state)| Some((uuid.as_str(), std::str::from_utf8(state).ok()?)));
         for problem in tracker.restore(legs) {
             warn!("{problem}");
         }
-        let client = Client::new(client_config(&config, clock.clone()))?;
+        let client = Client::new(client_config(&config, clock.clone())?)?;
         let link = client.status();
         let pipeline = Pipeline::new(
             client,
@@ -153,7 +155,7 @@ impl App {
             delivery.clone(),
             sender,
             admin_token,
-            health_sources(link, store.clone(), delivery.clone(), pipeline_stats),
+            health_sources(link.clone(), pipeline_stats),
             clock.clone(),
         );
         let (stop_reading, reading_stops) = watch::channel(false);
@@ -173,11 +175,12 @@ impl App {
             api_address,
             store,
             delivery,
+            link,
             stop_reading,
             stop_api,
             sending: tokio::spawn(dispatcher.run(inputs)),
-            serving: tokio::spawn(api::serve(listener, state, api_stops)),
-            reading: tokio::spawn(pipeline.run(reading_stops)),
+            serving: tokio::spawn(api::serve(listener, state, raised(api_stops))),
+            reading: tokio::spawn(pipeline.run(raised(reading_stops))),
             shutdown_timeout: config.delivery.shutdown_timeout_ms.0,
         })
     }
@@ -185,6 +188,23 @@ impl App {
     /// Where the API listens.
     pub fn api_address(&self) -> SocketAddr {
         self.api_address
+    }
+
+    /// How things are, in a line: for the service manager.
+    pub fn status_line(&self) -> String {
+        let link = self.link.get();
+        let store = self.store.health();
+        let switch = match (link.connected_since, link.last_error) {
+            (Some(_), _) => "connected to the switch".to_owned(),
+            (None, Some(error)) => format!("not connected: {error}"),
+            (None, None) => "connecting to the switch".to_owned(),
+        };
+        let stalled = match store.stalled_since {
+            Some(_) => "; THE DATABASE TAKES NOTHING",
+            None => "",
+        };
+        let waiting = self.delivery.stats().in_memory.load(Ordering::Relaxed);
+        format!("{switch}; {waiting} deliveries under way{stalled}")
     }
 
     /// Stops: no new request of any kind, those under way end or are given up after the configured time,
@@ -202,7 +222,10 @@ impl App {
             let _ = self.reading.await;
             let _ = self.serving.await;
         };
-        if tokio::time::timeout(Duration::from_secs(2), rest).await.is_err() {
+        if tokio::time::timeout(Duration::from_secs(2), rest)
+            .await
+            .is_err()
+        {
             warn!("connections of the API are still open; they are cut off");
         }
         if let Err(problem) = self.store.close().await {
@@ -222,16 +245,12 @@ struct Warden {
 impl Warden {
     async fn run(self, mut switched_off: mpsc::UnboundedReceiver<SwitchOff>) {
         while let Some(off) = switched_off.recv().await {
-            let switched = self
-                .registry
-                .switch_off(&off.account_id, &off.hook_id, &off.reason)
-                .await;
-            match switched {
-                Ok(true) => {
+            match self.registry.switch_off(&off).await {
+                Ok(Some(_)) => {
                     warn!(hook_id = %off.hook_id, account_id = %off.account_id, "switched off: {}", off.reason);
                     self.tell(&off).await;
                 }
-                Ok(false) => {}
+                Ok(None) => {}
                 Err(problem) => {
                     warn!(hook_id = %off.hook_id, "cannot be switched off in the store: {problem}");
                 }
@@ -307,6 +326,28 @@ fn admin_token(config: &Config) -> Result<String, StartError> {
     Ok(token)
 }
 
+/// Ends when the flag is up.
+async fn raised(mut flag: watch::Receiver<bool>) {
+    // Whoever could raise it is gone: that is as good.
+    let _ = flag.wait_for(|up| *up).await;
+}
+
+/// What the API shows of the wire, which it does not know.
+fn health_sources(link: StatusReader, pipeline: Arc<PipelineStats>) -> HealthSources {
+    HealthSources {
+        switch: Arc::new(move || {
+            let link = link.get();
+            SwitchHealth {
+                connected: link.connected_since.is_some(),
+                since: link.connected_since,
+                last_error: link.last_error,
+                shed_events: pipeline.shed.load(Ordering::Relaxed),
+                channels: pipeline.live_legs.load(Ordering::Relaxed),
+            }
+        }),
+    }
+}
+
 /// Where the admin token is kept when the configuration names none.
 pub fn admin_token_file(database: &Path) -> PathBuf {
     database.with_file_name("admin-token")
@@ -375,12 +416,15 @@ fn tracker_config(config: &Config) -> TrackerConfig {
 }
 
 /// How the switch is reached, as the configuration says.
-pub fn client_config(config: &Config, clock: Clock) -> ClientConfig {
+///
+/// # Errors
+/// The password cannot be sent: it has a line break in it.
+pub fn client_config(config: &Config, clock: Clock) -> Result<ClientConfig, CommandError> {
     let switch = &config.switch;
     let mut client = ClientConfig::new(
         switch.host.clone(),
         switch.port,
-        Password::new(switch.password.0.clone()),
+        Password::new(switch.password.0.clone())?,
     );
     client.user = switch.user.clone();
     client.connect_timeout = switch.connect_timeout_ms.0;
@@ -390,5 +434,5 @@ pub fn client_config(config: &Config, clock: Clock) -> ClientConfig {
         body: usize::try_from(switch.max_body_bytes).unwrap_or(usize::MAX),
     };
     client.clock = clock;
-    client
+    Ok(client)
 }

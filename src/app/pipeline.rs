@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
@@ -110,14 +109,15 @@ impl Pipeline {
         Arc::clone(&self.stats)
     }
 
-    /// Reads until `stop` says so.
-    pub(super) async fn run(mut self, mut stop: watch::Receiver<bool>) {
+    /// Reads until `stop` is done.
+    pub(super) async fn run(mut self, stop: impl Future<Output = ()>) {
+        tokio::pin!(stop);
         let mut changes = self.registry.changes();
         self.subscribe();
         loop {
             tokio::select! {
                 biased;
-                _ = stop.wait_for(|stop| *stop) => break,
+                () = &mut stop => break,
                 changed = changes.changed() => match changed {
                     Ok(()) => self.subscribe(),
                     Err(_) => break,
@@ -140,10 +140,15 @@ impl Pipeline {
         };
         let (names, subclasses) = wanted.events_needed();
         let mut subscription = Subscription::default();
-        let custom = subclasses.iter().map(|subclass| format!("CUSTOM {subclass}"));
+        let custom = subclasses
+            .iter()
+            .map(|subclass| format!("CUSTOM {subclass}"));
         for event in names.iter().cloned().chain(custom) {
             if let Err(problem) = subscription.insert(&event) {
-                warn!(event, "a hook asks for a switch event that cannot be asked for: {problem}");
+                warn!(
+                    event,
+                    "a hook asks for a switch event that cannot be asked for: {problem}"
+                );
             }
         }
         self.tracker.want(wanted);
@@ -155,14 +160,16 @@ impl Pipeline {
             Notice::Event(event) => self.on_event(&event).await,
             Notice::Connected => {
                 self.ask(CORE_UUID, "global_getvar core_uuid");
-                self.ask(CHANNELS, "show channels as json");
-                self.say_of_switch(Trigger::SwitchConnected, "connected").await;
+                self.ask_for_channels();
+                self.say_of_switch(Trigger::SwitchConnected, "connected")
+                    .await;
             }
             Notice::Disconnected { reason } => {
                 self.gathering = None;
                 self.last_event = None;
                 let reason = reason.to_string();
-                self.say_of_switch(Trigger::SwitchDisconnected, &reason).await;
+                self.say_of_switch(Trigger::SwitchDisconnected, &reason)
+                    .await;
             }
             Notice::BadEvent(problem) => {
                 warn!("an event of the switch could not be read and is passed over: {problem}");
@@ -180,6 +187,11 @@ impl Pipeline {
         }
     }
 
+    fn ask_for_channels(&mut self) {
+        self.tracker.asks_for_channels();
+        self.ask(CHANNELS, "show channels as json");
+    }
+
     fn ask(&mut self, tag: u32, line: &str) {
         match Command::api(line) {
             Ok(command) => self.client.request(tag, command),
@@ -194,12 +206,12 @@ impl Pipeline {
         if let Some(at) = event.number("Event-Date-Timestamp") {
             self.last_event = Some((Timestamp(at), Instant::now()));
         }
-        if !matches!(self.tracker.core_uuid(), "" ) && self.tracker.core_uuid() != &*self.core_uuid {
+        if !matches!(self.tracker.core_uuid(), "") && self.tracker.core_uuid() != &*self.core_uuid {
             self.core_uuid = self.tracker.core_uuid().into();
         }
         if event.name() == "HEARTBEAT" && self.tracker.heartbeat(event).is_some() {
             info!("the switch counts other sessions than we do: asking it which are alive");
-            self.ask(CHANNELS, "show channels as json");
+            self.ask_for_channels();
         }
         self.tell().await;
         if self.tracker.met_subscription() != self.all_calls {
@@ -226,8 +238,11 @@ impl Pipeline {
                 return;
             }
         };
-        let strangers: HashSet<String> =
-            self.tracker.strangers(&snapshot).map(str::to_owned).collect();
+        let strangers: HashSet<String> = self
+            .tracker
+            .strangers(&snapshot)
+            .map(str::to_owned)
+            .collect();
         let rows: Vec<usize> = (snapshot.channels.iter().enumerate())
             .filter(|(_, row)| strangers.contains(&row.uuid))
             .map(|(index, _)| index)
@@ -282,7 +297,10 @@ impl Pipeline {
     async fn say_of_switch(&mut self, trigger: Trigger, reason: &str) {
         let mut payload = Payload::default();
         payload.set("reason", reason);
-        payload.set("shed_events", i64::try_from(self.shed_unsaid).unwrap_or(i64::MAX));
+        payload.set(
+            "shed_events",
+            i64::try_from(self.shed_unsaid).unwrap_or(i64::MAX),
+        );
         self.shed_unsaid = 0;
         self.facts.push(Fact {
             trigger,
@@ -316,10 +334,12 @@ impl Pipeline {
             }
         }
         let changed = self.tracker.changed().into_iter();
-        intake.channels.extend(changed.map(|(uuid, state)| ChannelChange {
-            uuid: uuid.as_ref().into(),
-            state: state.map(|state| state.into_bytes().into()),
-        }));
+        intake
+            .channels
+            .extend(changed.map(|(uuid, state)| ChannelChange {
+                uuid: uuid.as_ref().into(),
+                state: state.map(|state| state.into_bytes().into()),
+            }));
         if !(intake.records.is_empty() && intake.channels.is_empty()) {
             self.store(intake).await;
         }
@@ -357,7 +377,7 @@ impl Pipeline {
             );
             self.shed = 0;
             self.stats.shedding.store(false, Ordering::Relaxed);
-            self.ask(CHANNELS, "show channels as json");
+            self.ask_for_channels();
         }
     }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::answer::{AnsweredBy, Application, by_bridge};
 use super::calls;
 use super::channel::{self, Ending};
-use super::leg::{Leg, Reading, Word, progress};
+use super::leg::{Leg, Reading, Word, instant};
 use super::state::Call;
 use super::teller::Teller;
 use crate::esl::Event;
@@ -145,21 +145,25 @@ impl Book {
                 return false;
             }
             self.begin(step, uuid, event, reading, teller);
+            if let Some(leg) = self.legs.get_mut(uuid) {
+                leg.heard_since_asked = true;
+            }
             return self.step(step, uuid, event, teller);
         };
         if leg.is_repeat(teller.moment.sequence) {
             return false;
         }
         leg.heard = teller.moment.at;
+        leg.heard_since_asked = true;
         let Some(call) = self.calls.get_mut(&leg.call) else {
             return false;
         };
         match step {
-            Step::Dtmf => {}
+            Step::Dtmf | Step::Hangup => {}
             Step::Execute => leg.read_orders(event),
             _ => leg.read(event, reading),
         }
-        if step != Step::Dtmf {
+        if !matches!(step, Step::Dtmf | Step::Hangup) {
             if leg.runs_call() {
                 call.read_orders(event);
             }
@@ -171,9 +175,7 @@ impl Book {
 
     /// What an event changes beyond what it says.
     fn step(&mut self, step: Step, uuid: &str, event: &Event, teller: &mut Teller<'_>) -> bool {
-        if step != Step::Execute {
-            self.mark(uuid);
-        }
+        self.mark(uuid);
         match step {
             Step::Bridge => self.bridge_seen(uuid, event, teller),
             Step::Unbridge => self.unbridge(uuid, teller),
@@ -183,7 +185,12 @@ impl Book {
                     return false;
                 };
                 let ending = Ending::of(leg, event, teller.moment.at);
-                self.note_left(uuid, event);
+                let left = ending.left(leg);
+                self.note_left(uuid, left);
+                self.with(uuid, |leg, call| {
+                    let was_bridged = instant(event, "Caller-Channel-Bridged-Time").is_some();
+                    call.bridged |= was_bridged && leg.uuid == call.root;
+                });
                 self.end(uuid, &ending, teller);
                 return true;
             }
@@ -191,30 +198,23 @@ impl Book {
                 if let Some(leg) = self.legs.get_mut(uuid) {
                     leg.keep(Word::HangupCause, event.text("Hangup-Cause"));
                 }
-                self.note_left(uuid, event);
+                // There is no `sip_hangup_disposition` yet, but the status of what came over the wire.
+                self.note_left(uuid, event.variable("sip_term_status").is_some());
             }
             Step::Create => {}
-            Step::Progress
-            | Step::ProgressMedia
-            | Step::Answer
-            | Step::Hold
-            | Step::Unhold
-            | Step::Dtmf => {
-                let Some((leg, call)) = self.pair(uuid) else {
-                    return false;
-                };
-                match step {
-                    Step::Progress => channel::progressed(leg, call, false, teller),
-                    Step::ProgressMedia => channel::progressed(leg, call, true, teller),
-                    Step::Answer => {
-                        call.root_answered |= leg.uuid == call.root;
-                        channel::answer(leg, call, teller);
-                    }
-                    Step::Hold => channel::hold(leg, call, teller),
-                    Step::Unhold => channel::unhold(leg, call, teller),
-                    _ => channel::dtmf(leg, call, event, teller),
-                }
-            }
+            Step::Progress => self.with(uuid, |leg, call| {
+                channel::progressed(leg, call, false, teller);
+            }),
+            Step::ProgressMedia => self.with(uuid, |leg, call| {
+                channel::progressed(leg, call, true, teller);
+            }),
+            Step::Answer => self.with(uuid, |leg, call| {
+                call.root_answered |= leg.uuid == call.root;
+                channel::answer(leg, call, teller);
+            }),
+            Step::Hold => self.with(uuid, |leg, call| channel::hold(leg, call, teller)),
+            Step::Unhold => self.with(uuid, |leg, call| channel::unhold(leg, call, teller)),
+            Step::Dtmf => self.with(uuid, |leg, call| channel::dtmf(leg, call, event, teller)),
         }
         self.menu(uuid, teller);
         false
@@ -231,9 +231,6 @@ impl Book {
         let mut leg = Leg::new(uuid.into(), teller.moment.at);
         leg.read_first(event, step != Step::Dtmf, reading);
         leg.is_repeat(teller.moment.sequence);
-        if step == Step::Progress || step == Step::ProgressMedia {
-            leg.progressed = progress(event).or(leg.progressed);
-        }
         let kin = Kin::of(event);
         self.introduce(leg, &kin, Some(event), teller);
     }
@@ -261,21 +258,28 @@ impl Book {
         channel::create(&leg, call, teller);
         calls::received(&leg, call, teller);
         calls::extension_dialed(&leg, call, teller);
-        let uuid = Arc::clone(&leg.uuid);
+        let (uuid, root) = (Arc::clone(&leg.uuid), Arc::clone(&leg.call));
+        self.legs.insert(Arc::clone(&uuid), leg);
+        if root != uuid
+            && let Some(own) = self.calls.get(&uuid)
+        {
+            // Others had named it as their elder, but it has an elder itself.
+            let others = own.members.clone();
+            self.move_legs(others, &uuid, &root);
+        }
         self.mark(&uuid);
-        self.legs.insert(uuid, leg);
     }
 
     /// The root leg of the call that a new leg belongs to: itself where it belongs to none.
     fn root_of(&self, leg: &Leg, kin: &Kin<'_>) -> Arc<str> {
+        // It came in from outside, by itself.
+        if !leg.outbound && !leg.internal {
+            return Arc::clone(&leg.uuid);
+        }
         let others = |names: &[Option<Cow<'_, str>>]| -> Vec<Arc<str>> {
             let others = names.iter().flatten().filter(|name| ***name != *leg.uuid);
             others.map(|name| (**name).into()).collect()
         };
-        // Somebody has named it as their elder before; or it came in from outside, by itself.
-        if self.calls.contains_key(&leg.uuid) || (!leg.outbound && !leg.internal) {
-            return Arc::clone(&leg.uuid);
-        }
         let sure = others(&kin.sure);
         let likely = others(&kin.likely);
         for name in sure.iter().chain(&likely) {
@@ -296,6 +300,12 @@ impl Book {
         let leg = self.legs.get_mut(uuid)?;
         let call = self.calls.get_mut(&leg.call)?;
         Some((leg, call))
+    }
+
+    fn with(&mut self, uuid: &str, act: impl FnOnce(&mut Leg, &mut Call)) {
+        if let Some((leg, call)) = self.pair(uuid) {
+            act(leg, call);
+        }
     }
 
     /// CHANNEL_EXECUTE: what the root leg runs says who takes the call.
@@ -334,13 +344,11 @@ impl Book {
         if application != Application::Queue {
             call.leave_queue(at);
         }
-        if application != Application::Other {
-            self.mark(uuid);
-        }
         self.menu(uuid, teller);
     }
 
-    /// Tells that a menu took the call, once its root leg is answered.
+    /// Tells that a menu took the call, once its root leg is answered; unless the dialplan says that it is
+    /// somebody else who will have taken it.
     fn menu(&mut self, uuid: &str, teller: &mut Teller<'_>) {
         let Some(leg) = self.legs.get(uuid) else {
             return;
@@ -348,13 +356,14 @@ impl Book {
         let Some(call) = self.calls.get_mut(&leg.call) else {
             return;
         };
-        if call.root_answered && (call.menu_waits || call.says == Some(AnsweredBy::Ivr)) {
+        let taken = match call.says {
+            None => call.menu_waits,
+            Some(said) => said == AnsweredBy::Ivr,
+        };
+        if taken && call.root_answered {
             call.menu_waits = false;
-            if !call.told.contains(&AnsweredBy::Ivr) {
-                let by = call.says.unwrap_or(AnsweredBy::Ivr);
-                let root = self.legs.get(&call.root).unwrap_or(leg);
-                calls::answered(call, root, None, by, teller);
-            }
+            let root = self.legs.get(&call.root).unwrap_or(leg);
+            calls::answered(call, root, None, AnsweredBy::Ivr, teller);
         }
     }
 
@@ -405,10 +414,22 @@ impl Book {
         let Some(leg) = self.legs.get(&uuid) else {
             return;
         };
-        if let Some(call) = self.calls.get(&leg.call) {
-            channel::bridge(leg, call, self.legs.get(other), event, teller);
+        let Some(call) = self.calls.get_mut(&leg.call) else {
+            return;
+        };
+        call.bridged = true;
+        let partner = self.legs.get(other);
+        channel::bridge(leg, call, partner, event, teller);
+        match (partner, event) {
+            (Some(_), _) => self.take(&uuid, other, teller),
+            // Nothing was seen of the other leg, but it took the call all the same.
+            (None, Some(event)) => {
+                let partner = Leg::of_other(other.into(), event, leg);
+                let root = self.legs.get(&call.root);
+                taken(call, root, leg, &partner, Some(leg), teller);
+            }
+            (None, None) => {}
         }
-        self.take(&uuid, other, teller);
     }
 
     fn unbridge(&mut self, uuid: &str, teller: &mut Teller<'_>) {
@@ -526,16 +547,12 @@ impl Book {
         taken(call, root, leg, taker, dialler, teller);
     }
 
-    /// Notes that a leg's far end hung up by itself. CHANNEL_HANGUP has no `sip_hangup_disposition` yet, but
-    /// the status of what came over the wire.
-    fn note_left(&mut self, uuid: &str, event: &Event) {
+    /// Notes whether a leg's far end hung up by itself.
+    fn note_left(&mut self, uuid: &str, left: bool) {
         let Some((leg, call)) = self.pair(uuid) else {
             return;
         };
-        leg.left = match event.variable("sip_hangup_disposition") {
-            Some(disposition) => disposition.starts_with("recv_"),
-            None => leg.left || event.variable("sip_term_status").is_some(),
-        };
+        leg.left |= left;
         if leg.left && leg.uuid != call.root && (leg.partner.is_some() || !call.root_answered) {
             call.callee_left = true;
         }

@@ -83,6 +83,8 @@ pub(super) fn answered(
 pub(super) fn over(call: &mut Call, root: &Leg, ending: &Ending, teller: &mut Teller<'_>) {
     call.over = true;
     call.leave_queue(teller.moment.at);
+    call.voicemail |= call.says == Some(AnsweredBy::Voicemail);
+    call.voicemail &= call.root_answered;
     let missed = is_missed(call);
     let outcome = match missed {
         true => "missed",
@@ -94,7 +96,7 @@ pub(super) fn over(call: &mut Call, root: &Leg, ending: &Ending, teller: &mut Te
         .map(AnsweredBy::id);
     teller.tell(Trigger::CallHangup, root, call, |payload| {
         ending.add_to(payload);
-        payload.set("hung_up_by", hung_up_by(call, root, ending));
+        payload.set("hung_up_by", hung_up_by(call, root));
         payload.set_some("queue_seconds", call.queue_time.map(whole_seconds));
         payload.set("hold_seconds", whole_seconds(call.hold_time));
         payload.set("legs", i64::from(call.legs));
@@ -120,24 +122,19 @@ pub(super) fn over(call: &mut Call, root: &Leg, ending: &Ending, teller: &mut Te
 
 /// Nobody took it: never answered, or only voicemail did, or someone was rung and none was bridged.
 fn is_missed(call: &Call) -> bool {
-    call.taken.is_none() && (!call.root_answered || call.voicemail || call.sought)
+    let in_vain = call.sought && !call.bridged;
+    call.taken.is_none() && (!call.root_answered || call.voicemail || in_vain)
 }
 
 /// `caller`, `callee` or `switch`.
-fn hung_up_by(call: &Call, root: &Leg, ending: &Ending) -> &'static str {
+fn hung_up_by(call: &Call, root: &Leg) -> &'static str {
     // Whom the switch itself has called is the callee; in a click to call it is our own user.
     let called = root.outbound && call.call_type() != Some(CallType::ClickToCall);
     let (near, far) = match called {
         true => ("callee", "caller"),
         false => ("caller", "callee"),
     };
-    let left = root.left
-        || ending
-            .disposition
-            .as_deref()
-            .is_some_and(|said| said.starts_with("recv_"))
-        || ending.cause.as_deref() == Some("ORIGINATOR_CANCEL");
-    match (left, call.callee_left) {
+    match (root.left, call.callee_left) {
         (true, _) => near,
         (false, true) => far,
         (false, false) => "switch",

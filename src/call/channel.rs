@@ -83,6 +83,14 @@ impl Ending {
         }
     }
 
+    /// Whether the far end of `leg` hung up, and not the switch.
+    pub(super) fn left(&self, leg: &Leg) -> bool {
+        let disposition = self.disposition.as_deref();
+        // On a leg that was dialled this cause says that somebody else hung up.
+        let cancelled = !leg.outbound && self.cause.as_deref() == Some("ORIGINATOR_CANCEL");
+        cancelled || disposition.is_some_and(|said| said.starts_with("recv_"))
+    }
+
     /// Cause, code and times, as `channel_destroy` and `call_hangup` have them.
     pub(super) fn add_to(&self, payload: &mut Payload) {
         payload.set_some("hangup_cause", self.cause.clone());

@@ -68,7 +68,7 @@ const BASIC: &[(Word, &str)] = &[
     (Word::Context, "Caller-Context"),
 ];
 
-/// Channel variables.
+/// Channel variables that never change once they are set.
 const VARIABLES: &[(Word, &str)] = &[
     (Word::SipCallId, "sip_call_id"),
     (Word::Request, "sip_req_uri"),
@@ -76,8 +76,8 @@ const VARIABLES: &[(Word, &str)] = &[
     (Word::From, "sip_from_uri"),
 ];
 
-/// Channel variables that stay what they are from the start.
-const FIRST_VARIABLES: &[(Word, &str)] = &[
+/// Channel variables that a leg which the switch dials has from the start.
+const DIALLED_VARIABLES: &[(Word, &str)] = &[
     (Word::ToHost, "sip_to_host"),
     (Word::FromHost, "sip_from_host"),
     (Word::Queue, "cc_queue"),
@@ -133,6 +133,9 @@ pub(super) struct Leg {
     /// When an event of it was last seen.
     #[serde(with = "memory::plain")]
     pub(super) heard: Timestamp,
+    /// An event of it came after the switch was last asked which channels are alive.
+    #[serde(skip)]
+    pub(super) heard_since_asked: bool,
     /// Whom it is bridged to now.
     #[serde(with = "memory::plain")]
     pub(super) partner: Option<Arc<str>>,
@@ -151,6 +154,8 @@ pub(super) struct Leg {
     pub(super) subscription: Option<Arc<Subscription>>,
     /// Digits are not to be told.
     pub(super) masked: bool,
+    /// Some were not.
+    pub(super) was_masked: bool,
     /// The last digits; those pressed while it was masked are remembered as `*` only.
     pub(super) digits: String,
     #[serde(skip)]
@@ -168,6 +173,21 @@ impl Leg {
             heard: at,
             ..Self::default()
         }
+    }
+
+    /// What an event of `leg` says of the other leg, of which nothing was seen.
+    pub(super) fn of_other(uuid: Arc<str>, event: &Event, leg: &Self) -> Self {
+        let mut other = Self::new(uuid, leg.heard);
+        other.call = Arc::clone(&leg.call);
+        let name = event.header("Other-Leg-Channel-Name").unwrap_or_default();
+        other.internal = name.starts_with("loopback/");
+        other.outbound = event.raw("Other-Leg-Direction") == Some(b"outbound");
+        let number = match other.outbound {
+            true => event.text("Other-Leg-Destination-Number"),
+            false => event.text("Other-Leg-Caller-ID-Number"),
+        };
+        other.keep(Word::Extension, number.filter(|number| is_short(number)));
+        other
     }
 
     /// Whether what it runs is run for the call: it is the root, or a loopback leg that stands in for it.
@@ -246,6 +266,7 @@ impl Leg {
         self.masked = event
             .variable("switchhook_mask_dtmf")
             .is_some_and(|said| is_true(&said));
+        self.was_masked |= self.masked;
         let uri = event.variable("switchhook_uri");
         let known = self.subscription.as_ref().map(|known| &*known.uri);
         if let Some(uri) = uri
@@ -269,16 +290,18 @@ impl Leg {
 
     /// What the first event with channel variables says once and for all.
     fn read_first_variables(&mut self, event: &Event, rules: &Reading<'_>) {
-        for (word, variable) in FIRST_VARIABLES {
-            self.keep(*word, event.variable(variable));
+        if self.outbound {
+            for (word, variable) in DIALLED_VARIABLES {
+                self.keep(*word, event.variable(variable));
+            }
+            self.gateway = event.variable("sip_gateway_name").is_some();
+        } else {
+            self.user = user(event).is_some();
         }
-        self.gateway = ["sip_gateway_name", "sip_gateway", "sip_use_gateway"]
-            .iter()
-            .any(|name| event.variable(name).is_some());
-        self.user = ["user_name", "sip_auth_username"]
-            .iter()
-            .any(|name| event.variable(name).is_some());
         self.keep(Word::Extension, self.extension(event));
+        self.click_to_call = event
+            .variable(rules.click_to_call_variable)
+            .is_some_and(|said| is_true(&said));
         self.complete = true;
         self.read_variables(event, rules);
     }
@@ -286,12 +309,10 @@ impl Leg {
     /// Whether the account has to be looked for again.
     fn read_variables(&mut self, event: &Event, rules: &Reading<'_>) -> bool {
         for (word, variable) in VARIABLES {
-            self.keep(*word, event.variable(variable));
+            if self.word(*word).is_none() {
+                self.keep(*word, event.variable(variable));
+            }
         }
-        self.click_to_call = self.click_to_call
-            || event
-                .variable(rules.click_to_call_variable)
-                .is_some_and(|said| is_true(&said));
         self.read_orders(event);
         if !rules.export_variables.is_empty() {
             self.export(event, rules.export_variables);
@@ -318,9 +339,12 @@ impl Leg {
         let kazoo = event.variable("ecallmgr_Account-ID");
         let domain = event.variable("domain_name");
         let host = event.variable("sip_req_host");
+        let dialled = self.word(Word::Dialled).map(|number| &**number);
+        let dialled_in = dialled.filter(|_| !self.outbound);
         accounts.find(Hints {
             ids: [variable.as_deref(), kazoo.as_deref(), sip.as_deref()],
-            number: self.word(Word::Dialled).map(|number| &**number),
+            // A number that the switch dials may be another tenant's: that makes the call none of theirs.
+            number: dialled_in,
             realms: [domain.as_deref(), host.as_deref()],
         })
     }
@@ -329,14 +353,11 @@ impl Leg {
     /// else a short number that does not leave through a gateway.
     fn extension<'a>(&self, event: &'a Event) -> Option<Cow<'a, str>> {
         if !self.outbound {
-            return event
-                .variable("user_name")
-                .or_else(|| event.variable("sip_auth_username"))
-                .or_else(|| {
-                    event
-                        .text("Caller-Caller-ID-Number")
-                        .filter(|number| is_short(number))
-                });
+            return user(event).or_else(|| {
+                event
+                    .text("Caller-Caller-ID-Number")
+                    .filter(|number| is_short(number))
+            });
         }
         if self.gateway {
             return None;
@@ -409,6 +430,13 @@ pub(super) struct Reading<'a> {
     pub(super) accounts: &'a Accounts,
     pub(super) click_to_call_variable: &'a str,
     pub(super) export_variables: &'a [String],
+}
+
+/// Who is logged in at the far end of a leg that came in.
+fn user(event: &Event) -> Option<Cow<'_, str>> {
+    event
+        .variable("user_name")
+        .or_else(|| event.variable("sip_auth_username"))
 }
 
 /// A time header in microseconds since 1970; the switch writes 0 for never.

@@ -20,6 +20,7 @@ const ALWAYS: &[&str] = &[
     "CHANNEL_CREATE",
     "CHANNEL_ANSWER",
     "CHANNEL_BRIDGE",
+    "CHANNEL_UNBRIDGE",
     "CHANNEL_HANGUP_COMPLETE",
     "CHANNEL_DESTROY",
 ];
@@ -41,7 +42,16 @@ impl Wanted {
         for event in &self.switch_events {
             match event.strip_prefix("CUSTOM ") {
                 Some(subclass) => subclasses.insert(subclass.trim().to_owned()),
-                None => names.insert(event.clone()),
+                None => {
+                    if event == "DTMF" {
+                        names.extend(
+                            needed_by(Trigger::Dtmf)
+                                .iter()
+                                .map(|name| (*name).to_owned()),
+                        );
+                    }
+                    names.insert(event.clone())
+                }
             };
         }
         (names, subclasses)
@@ -52,7 +62,6 @@ impl Wanted {
 fn needed_by(trigger: Trigger) -> &'static [&'static str] {
     match trigger {
         Trigger::ChannelProgress => &["CHANNEL_PROGRESS", "CHANNEL_PROGRESS_MEDIA"],
-        Trigger::ChannelUnbridge => &["CHANNEL_UNBRIDGE"],
         Trigger::ChannelHold => &["CHANNEL_HOLD"],
         Trigger::ChannelUnhold => &["CHANNEL_UNHOLD"],
         Trigger::Dtmf => &["DTMF", "CHANNEL_EXECUTE"],
@@ -79,11 +88,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_wanted_costs_six_kinds_of_events() {
+    fn nothing_wanted_costs_no_event_of_every_step_of_a_dialplan() {
         let (names, subclasses) = Wanted::default().events_needed();
         assert_eq!(names.len(), ALWAYS.len());
         assert!(subclasses.is_empty());
         assert!(!names.contains("CHANNEL_EXECUTE"));
+    }
+
+    #[test]
+    fn raw_digits_are_masked_in_time_too() {
+        let wanted = Wanted {
+            switch_events: ["DTMF".to_owned()].into(),
+            ..Wanted::default()
+        };
+        assert!(wanted.events_needed().0.contains("CHANNEL_EXECUTE"));
     }
 
     #[test]

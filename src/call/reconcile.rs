@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::book::{Book, Kin};
 use super::channel;
-use super::leg::{Leg, Reading, Word};
+use super::leg::{Leg, Reading, Word, instant};
 use super::snapshot::ChannelRow;
 use super::teller::Teller;
 use crate::time::Timestamp;
@@ -19,6 +19,14 @@ use crate::time::Timestamp;
 const LIST_LAG: Duration = Duration::from_secs(3);
 
 impl Book {
+    /// The switch is being asked which channels are alive. What is heard of from now on is no business of
+    /// the answer, which may have been on its way before.
+    pub(super) fn ask(&mut self) {
+        for leg in self.legs.values_mut() {
+            leg.heard_since_asked = false;
+        }
+    }
+
     /// Makes the book say what `channels` say.
     pub(super) fn reconcile(
         &mut self,
@@ -32,7 +40,8 @@ impl Book {
         let gone = self
             .legs
             .values()
-            .filter(|leg| !listed.contains(&*leg.uuid) && leg.heard < heard_before)
+            .filter(|leg| !listed.contains(&*leg.uuid))
+            .filter(|leg| !leg.heard_since_asked && leg.heard < heard_before)
             .map(|leg| Arc::clone(&leg.uuid))
             .collect();
         self.end_unseen(gone, None, at, teller);
@@ -80,24 +89,27 @@ impl Book {
         self.introduce(leg, &kin, row.dump.as_ref(), teller);
     }
 
-    /// Tells that a leg was answered meanwhile.
+    /// Learns what a leg runs now, and tells that it was answered meanwhile.
     fn catch_up(&mut self, row: &ChannelRow, at: Timestamp, teller: &mut Teller<'_>) {
         let Some((leg, call)) = self.pair(&row.uuid) else {
             return;
         };
         leg.heard = leg.heard.max(at);
-        if !is_answered(row) || leg.told_answer {
-            return;
+        if is_answered(row) && !leg.told_answer {
+            call.root_answered |= leg.uuid == call.root;
+            let dump = row.dump.as_ref();
+            let answered = dump.and_then(|dump| instant(dump, "Caller-Channel-Answered-Time"));
+            leg.answered = leg.answered.or(answered);
+            channel::answer(leg, call, teller);
         }
-        call.root_answered |= leg.uuid == call.root;
-        leg.answered = leg.answered.or_else(|| {
-            let dump = row.dump.as_ref()?;
-            super::leg::instant(dump, "Caller-Channel-Answered-Time")
-        });
-        channel::answer(leg, call, teller);
-        if let Some(application) = said(&row.application) {
-            self.run(&row.uuid, application, said(&row.application_data), teller);
+        let runs = leg.word(Word::Application).map(|name| &**name);
+        if let Some(application) = said(&row.application)
+            && runs != Some(application)
+        {
+            let data = said(&row.application_data);
+            self.run(&row.uuid, application, data, teller);
         }
+        self.mark(&row.uuid);
     }
 }
 

@@ -80,10 +80,16 @@ impl Teller<'_> {
         call_id: Option<Arc<str>>,
         leg: Option<&Leg>,
     ) {
-        let masked = leg.is_some_and(|leg| leg.masked);
+        // In which the switch itself repeats what was pressed.
+        let is_secret = |name: &str| {
+            leg.is_some_and(|leg| {
+                leg.masked && name.eq_ignore_ascii_case("DTMF-Digit")
+                    || leg.was_masked && name.eq_ignore_ascii_case("variable_digits_dialed")
+            })
+        };
         let headers: Arc<[(Box<str>, Box<str>)]> = event
             .headers()
-            .map(|(name, value)| match masked && tells_digits(&name) {
+            .map(|(name, value)| match is_secret(&name) {
                 true => (name.into(), stars(&value).into()),
                 false => (name.into(), value.into()),
             })
@@ -114,9 +120,4 @@ impl Teller<'_> {
             payload,
         });
     }
-}
-
-/// The headers in which the switch itself repeats what was pressed.
-fn tells_digits(name: &str) -> bool {
-    name.eq_ignore_ascii_case("DTMF-Digit") || name.eq_ignore_ascii_case("variable_digits_dialed")
 }

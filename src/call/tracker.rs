@@ -132,6 +132,12 @@ impl Tracker {
         }
     }
 
+    /// To be told when the switch is asked which channels are alive: a leg that is heard of after that is not
+    /// ended because the answer does not list it.
+    pub fn asks_for_channels(&mut self) {
+        self.book.ask();
+    }
+
     /// Compares what is remembered with what the switch says is alive, at `at` (of the same clock as the
     /// switch's). What is told of it is `reconciled` and has sequence 0.
     pub fn reconcile(

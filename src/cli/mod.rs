@@ -2,12 +2,15 @@
 
 mod check;
 mod demo;
+mod manage;
+mod rest;
 mod serve;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use manage::Order;
 use switchhook::config::{Config, LogFormat};
 use tracing_subscriber::EnvFilter;
 
@@ -18,10 +21,21 @@ const EXIT_FAILURE: u8 = 1;
 
 /// A sidecar beside FreeSWITCH: it listens to the event socket and tells your servers about calls by webhook.
 #[derive(Parser)]
-#[command(name = "switchhook", version, about, after_help = "Try it without a FreeSWITCH:  switchhook demo")]
+#[command(
+    name = "switchhook",
+    version,
+    about,
+    after_help = "Try it without a FreeSWITCH:  switchhook demo"
+)]
 struct Arguments {
     /// The configuration file [default: /etc/switchhook/switchhook.toml, which may be missing]
-    #[arg(long, short, global = true, env = "SWITCHHOOK_CONFIG", value_name = "FILE")]
+    #[arg(
+        long,
+        short,
+        global = true,
+        env = "SWITCHHOOK_CONFIG",
+        value_name = "FILE"
+    )]
     config: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
@@ -30,14 +44,56 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Run the daemon
-    #[command(after_help = "Example:  switchhook serve --config /etc/switchhook/switchhook.toml\n\nEvery key of the file can be overridden by the environment: SWITCHHOOK_SWITCH__PORT=8022")]
+    #[command(
+        after_help = "Example:  switchhook serve --config /etc/switchhook/switchhook.toml\n\nEvery key of the file can be overridden by the environment: SWITCHHOOK_SWITCH__PORT=8022"
+    )]
     Serve,
     /// Play a recorded call through everything and show the webhooks that arrive; no FreeSWITCH needed
-    #[command(after_help = "Examples:\n  switchhook demo         one call, then a summary\n  switchhook demo --loop  calls without end, the API open: add a hook of your own")]
+    #[command(
+        after_help = "Examples:\n  switchhook demo         one call, then a summary\n  switchhook demo --loop  calls without end, the API open: add a hook of your own"
+    )]
     Demo(demo::Options),
     /// Say line by line what is right and what is wrong: configuration, database, switch, ports
-    #[command(after_help = "Example:  switchhook check --config /etc/switchhook/switchhook.toml\n\nExit code 0: all is right. 1: something is wrong. 2: the configuration cannot be read.")]
+    #[command(
+        after_help = "Example:  switchhook check --config /etc/switchhook/switchhook.toml\n\nExit code 0: all is right. 1: something is wrong. 2: the configuration cannot be read."
+    )]
     Check,
+    /// List, add, test, enable … webhooks of the running daemon
+    Hooks {
+        #[command(flatten)]
+        common: manage::Common,
+        #[command(subcommand)]
+        order: manage::Hooks,
+    },
+    /// Show what was sent and what came back, and send again
+    Attempts {
+        #[command(flatten)]
+        common: manage::Common,
+        #[command(subcommand)]
+        order: manage::Attempts,
+    },
+    /// List, add and delete accounts
+    Accounts {
+        #[command(flatten)]
+        common: manage::Common,
+        #[command(subcommand)]
+        order: manage::Accounts,
+    },
+    /// List, add and revoke tokens of the API
+    Tokens {
+        #[command(flatten)]
+        common: manage::Common,
+        #[command(subcommand)]
+        order: manage::Tokens,
+    },
+    /// Show facts, deliveries and attempts as they happen, one JSON object a line
+    #[command(
+        after_help = "Example:  switchhook tail | jq -c 'select(.hook_event == \"call_missed\")'"
+    )]
+    Tail {
+        #[command(flatten)]
+        common: manage::Common,
+    },
 }
 
 /// Does what the command line says.
@@ -48,7 +104,16 @@ pub(crate) fn run() -> ExitCode {
         Command::Serve => with_config(file, serve::run),
         Command::Demo(options) => demo::run(&options),
         Command::Check => with_config(file, check::run),
+        Command::Hooks { common, order } => manage(file, &common, Order::Hooks(order)),
+        Command::Attempts { common, order } => manage(file, &common, Order::Attempts(order)),
+        Command::Accounts { common, order } => manage(file, &common, Order::Accounts(order)),
+        Command::Tokens { common, order } => manage(file, &common, Order::Tokens(order)),
+        Command::Tail { common } => manage(file, &common, Order::Tail),
     }
+}
+
+fn manage(file: Option<&Path>, common: &manage::Common, order: Order) -> ExitCode {
+    with_config(file, |config| manage::run(&config, common, order))
 }
 
 /// Reads the configuration, or lists every mistake in it.
@@ -59,7 +124,10 @@ fn with_config(file: Option<&Path>, command: impl FnOnce(Config) -> ExitCode) ->
             for mistake in &mistakes {
                 eprintln!("{mistake}");
             }
-            eprintln!("the configuration has {} mistake(s); nothing was started", mistakes.len());
+            eprintln!(
+                "the configuration has {} mistake(s); nothing was started",
+                mistakes.len()
+            );
             ExitCode::from(EXIT_USAGE)
         }
     }
@@ -86,7 +154,11 @@ fn log_to_stderr(level: &str, format: LogFormat) {
             let terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
             // journald writes the time itself.
             match std::env::var_os("JOURNAL_STREAM") {
-                Some(_) => lines.with_ansi(false).with_target(false).without_time().init(),
+                Some(_) => lines
+                    .with_ansi(false)
+                    .with_target(false)
+                    .without_time()
+                    .init(),
                 None => lines.with_ansi(terminal).with_target(false).init(),
             }
         }

@@ -160,6 +160,9 @@ impl DeliveryHandle {
     }
 }
 
+/// Whoever is shown every attempt.
+type Watch = Box<dyn Fn(&Seen) + Send>;
+
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Wake {
     Endpoint(Arc<str>),
@@ -215,7 +218,7 @@ pub struct Dispatcher {
         mpsc::UnboundedReceiver<Fetched>,
     ),
     switch_off: mpsc::UnboundedSender<SwitchOff>,
-    watch: Option<Box<dyn Fn(&Seen) + Send>>,
+    watch: Option<Watch>,
 }
 
 impl Dispatcher {
@@ -580,7 +583,9 @@ impl Dispatcher {
         };
         let now = self.clock.now();
         let age = now.since(delivery.occurred_at);
-        if hook.settings.expires.is_none_or(|limit| age <= limit) {
+        // What somebody queued again is wanted, however old it is.
+        let requeued = delivery.attempts == 0 && delivery.due_at > delivery.occurred_at;
+        if requeued || hook.settings.expires.is_none_or(|limit| age <= limit) {
             return Some(hook);
         }
         self.let_go(delivery);

@@ -263,6 +263,8 @@ impl Client {
         self.state = State::Up(session);
         self.status.up(self.config.clock.now());
         self.logged = None;
+        // What the switch says while nobody listens is gone: whoever let us in once is asked again soon.
+        self.config.backoff.reset();
         tracing::info!(switch = self.dial.address(), "connected to the switch");
         self.ready.push_back(Notice::Connected);
     }
@@ -270,10 +272,6 @@ impl Client {
     fn lost(&mut self, reason: LinkError) {
         let state = std::mem::replace(&mut self.state, State::Waiting(Instant::now()));
         if let State::Up(session) = state {
-            // A connection that breaks at once is no success: its back-off goes on growing.
-            if session.age() >= self.config.backoff.max() {
-                self.config.backoff.reset();
-            }
             self.wait(&reason, "lost the switch; connecting again");
             self.ready.push_back(Notice::Disconnected { reason });
             for (taker, result) in session.abandon() {

@@ -29,7 +29,6 @@ pub(super) enum Step {
 pub(super) struct Session {
     link: Link,
     pending: Pending,
-    since: Instant,
     /// When the last byte came.
     heard: Instant,
     /// How long it may be silent before it is probed.
@@ -50,7 +49,6 @@ impl Session {
                 config.api_timeout,
                 config.heartbeat_timeout + config.connect_timeout,
             ),
-            since: now,
             heard: now,
             silence: config.heartbeat_timeout,
             probed: None,
@@ -105,11 +103,6 @@ impl Session {
             }
             () = sleep_until(deadline) => self.overdue().map(Step::Done),
         }
-    }
-
-    /// How long it has been up.
-    pub(super) fn age(&self) -> Duration {
-        self.since.elapsed()
     }
 
     /// Who waits for what `reply` says.

@@ -431,10 +431,11 @@ impl<'a> Reader<'a> {
             }
             Ok(uri) => return Some(uri),
         };
+        // The text itself is not given back: it may hold a password.
         self.mistakes.add(
             field,
             "format",
-            json!({ "message": problem, "target": "uri", "value": text }),
+            json!({ "message": problem, "target": "uri" }),
         );
         None
     }

@@ -91,7 +91,8 @@ pub fn due(
         let (id, lane): (i64, i64) = (row.get(0)?, row.get(1)?);
         let may_go = !strict || lane == 0 || {
             // What was never put off is due in its order, so the first that is met is the earliest of those.
-            lanes.insert(lane) && !is_held_back(conn, queue, lane, id)?
+            // One that is held back must not take the place of the one that holds it.
+            !is_held_back(conn, queue, lane, id)? && lanes.insert(lane)
         };
         if may_go && !held.contains(&id) {
             ids.push(id);

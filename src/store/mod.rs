@@ -15,6 +15,7 @@ pub mod events;
 pub mod finished;
 mod health;
 pub mod hooks;
+mod inspect;
 mod open;
 mod outcomes;
 mod queue;
@@ -37,6 +38,7 @@ use tracing::error;
 pub use channels::ChannelChange;
 pub use error::StoreError;
 pub use health::StoreHealth;
+pub use inspect::inspect;
 pub use outcomes::{Next, Outcome, Settled};
 pub use writer::Tx;
 

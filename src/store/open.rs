@@ -108,6 +108,16 @@ pub(super) fn writer(
     Ok((conn, lock))
 }
 
+/// A connection that only looks, on a database that is ours.
+pub(super) fn onlooker(path: &Path) -> Result<Connection, StoreError> {
+    let conn = reader(path).map_err(|source| StoreError::Open {
+        path: path.into(),
+        source,
+    })?;
+    refuse_strangers(&conn, path)?;
+    Ok(conn)
+}
+
 /// A connection that reads.
 pub(super) fn reader(path: &Path) -> Result<Connection, rusqlite::Error> {
     let conn = Connection::open_with_flags(

@@ -149,7 +149,10 @@ impl Daemon {
         });
         match found.await {
             Ok(Some(line)) => line,
-            _ => panic!("the daemon never said {text:?}; it said:\n{}", self.log_text()),
+            _ => panic!(
+                "the daemon never said {text:?}; it said:\n{}",
+                self.log_text()
+            ),
         }
     }
 
@@ -167,7 +170,9 @@ impl Daemon {
             .header("X-Auth-Token", ADMIN);
         if let Some(data) = data {
             let body = json!({ "data": data }).to_string();
-            request = request.header("Content-Type", "application/json").body(body);
+            request = request
+                .header("Content-Type", "application/json")
+                .body(body);
         }
         let answer = request.send().await.unwrap();
         let status = answer.status().as_u16();

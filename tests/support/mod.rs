@@ -6,5 +6,6 @@
 pub mod api;
 pub mod capture;
 pub mod daemon;
+pub mod office;
 pub mod receiver;
 pub mod switch;

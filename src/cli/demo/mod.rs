@@ -97,14 +97,23 @@ async fn play(options: &Options) -> Result<bool, Box<dyn Error>> {
     let uri = format!("http://{receiver}/calls");
     add_hook(api, &token, &uri, &secret).await?;
 
-    println!("{}", paint.bold("switchhook demo: a recorded call of a real FreeSWITCH, played over a real event socket"));
+    println!(
+        "{}",
+        paint.bold(
+            "switchhook demo: a recorded call of a real FreeSWITCH, played over a real event socket"
+        )
+    );
     println!("  the hook   POST {uri} as JSON, signed, for every trigger");
     if options.endless {
         println!("  the API    http://{api}/v2/accounts/default/webhooks");
         println!("  add a hook of your own:");
-        println!("    curl -X PUT http://{api}/v2/accounts/default/webhooks -H 'X-Auth-Token: {token}' \\");
+        println!(
+            "    curl -X PUT http://{api}/v2/accounts/default/webhooks -H 'X-Auth-Token: {token}' \\"
+        );
         println!("      -H 'Content-Type: application/json' \\");
-        println!("      -d '{{\"data\":{{\"name\":\"mine\",\"hook\":\"all\",\"format\":\"json\",\"uri\":\"http://127.0.0.1:9000/\"}}}}'");
+        println!(
+            "      -d '{{\"data\":{{\"name\":\"mine\",\"hook\":\"all\",\"format\":\"json\",\"uri\":\"http://127.0.0.1:9000/\"}}}}'"
+        );
         println!("  Ctrl-C ends it");
     }
     println!();
@@ -241,8 +250,14 @@ fn show(webhook: &Arrived, took: Option<Duration>, paint: &Paint) {
         .collect();
     let time = text("occurred_at");
     let time = time.get(11..23).unwrap_or(&time);
-    let took = took.map_or(String::new(), |took| format!("{:.1} ms", took.as_secs_f64() * 1e3));
-    let seal = if webhook.signed { paint.green("signed") } else { paint.red("BAD SIGNATURE") };
+    let took = took.map_or(String::new(), |took| {
+        format!("{:.1} ms", took.as_secs_f64() * 1e3)
+    });
+    let seal = if webhook.signed {
+        paint.green("signed")
+    } else {
+        paint.red("BAD SIGNATURE")
+    };
     println!(
         "{} {leg} {} {seal} {:>8}  {}",
         paint.dim(time),
@@ -277,9 +292,15 @@ impl Tally {
             .map(|(trigger, count)| format!("{count} {trigger}"))
             .collect();
         println!();
-        println!("{} {}", paint.bold(&format!("{all} webhooks arrived:")), list.join(", "));
+        println!(
+            "{} {}",
+            paint.bold(&format!("{all} webhooks arrived:")),
+            list.join(", ")
+        );
         self.times.sort();
-        if let (Some(middle), Some(last)) = (self.times.get(self.times.len() / 2), self.times.last()) {
+        if let (Some(middle), Some(last)) =
+            (self.times.get(self.times.len() / 2), self.times.last())
+        {
             println!(
                 "from the switch's socket to the receiver, committed in between: {:.1} ms in the middle, {:.1} ms at most",
                 middle.as_secs_f64() * 1e3,
@@ -288,7 +309,13 @@ impl Tally {
         }
         let good = all > 0 && self.unsigned == 0;
         if !good {
-            println!("{}", paint.red(&format!("{} had no good signature; expected some webhooks and none of those", self.unsigned)));
+            println!(
+                "{}",
+                paint.red(&format!(
+                    "{} had no good signature; expected some webhooks and none of those",
+                    self.unsigned
+                ))
+            );
         }
         good
     }

@@ -89,7 +89,8 @@ impl Switch {
         let mut at = began;
         let mut last_offset = 0;
         for event in self.events.iter() {
-            let pause = Duration::from_micros(u64::try_from(event.offset - last_offset).unwrap_or(0));
+            let pause =
+                Duration::from_micros(u64::try_from(event.offset - last_offset).unwrap_or(0));
             last_offset = event.offset;
             at += pause.min(LONGEST_PAUSE);
             loop {
@@ -228,9 +229,15 @@ fn reply(text: &str) -> String {
 fn api(command: &str) -> String {
     let answers = BTreeMap::from([
         ("show channels as json", "{\"row_count\":0}\n"),
-        ("global_getvar core_uuid", "bd449c15-abdc-4f45-a85b-156e559d301f"),
+        (
+            "global_getvar core_uuid",
+            "bd449c15-abdc-4f45-a85b-156e559d301f",
+        ),
     ]);
-    let body = answers.get(command).copied().unwrap_or("-ERR not in the demo\n");
+    let body = answers
+        .get(command)
+        .copied()
+        .unwrap_or("-ERR not in the demo\n");
     format!(
         "Content-Type: api/response\nContent-Length: {}\n\n{body}",
         body.len()

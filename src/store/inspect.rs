@@ -1,0 +1,59 @@
+//! Looking at a database without opening it for work: what `switchhook check` says of it.
+
+use std::fs::{File, TryLockError};
+use std::path::Path;
+
+use super::{StoreError, open};
+
+/// What is wrong with `path`, or in a few words what it is. Nothing is changed, and a running daemon is not
+/// disturbed.
+///
+/// # Errors
+/// A daemon would refuse it, too.
+pub fn inspect(path: &Path) -> Result<String, StoreError> {
+    if !path.exists() {
+        return can_be_made(path).map(|()| "not there yet; the first start makes it".into());
+    }
+    let conn = open::onlooker(path)?;
+    let failed = |source| StoreError::Open {
+        path: path.into(),
+        source,
+    };
+    let count = |table: &str| {
+        let tables = "SELECT count(*) FROM sqlite_schema WHERE name = ?";
+        let exists: i64 = conn.query_row(tables, [table], |row| row.get(0))?;
+        match exists {
+            0 => Ok(0),
+            _ => conn.query_row(&format!("SELECT count(*) FROM {table}"), (), |row| {
+                row.get::<_, i64>(0)
+            }),
+        }
+    };
+    let hooks = count("hooks").map_err(failed)?;
+    let running = match is_in_use(path) {
+        true => ", in use by a running switchhook",
+        false => "",
+    };
+    Ok(format!("{hooks} hooks{running}"))
+}
+
+/// Whether a file can be made there: by making one and taking it away, which is the only question that the
+/// system answers truly.
+fn can_be_made(path: &Path) -> Result<(), StoreError> {
+    let mut directory = path.parent().unwrap_or(Path::new("."));
+    while !directory.as_os_str().is_empty() && !directory.exists() {
+        directory = directory.parent().unwrap_or(Path::new("."));
+    }
+    let probe = directory.join(format!(".switchhook-check-{}", std::process::id()));
+    File::create(&probe)
+        .and_then(|_| std::fs::remove_file(&probe))
+        .map_err(|source| StoreError::Directory {
+            path: directory.into(),
+            source,
+        })
+}
+
+fn is_in_use(path: &Path) -> bool {
+    File::open(open::beside(path, ".lock"))
+        .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}

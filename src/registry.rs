@@ -16,7 +16,7 @@ use tracing::{info, warn};
 
 use crate::call::{Accounts, Rules};
 use crate::delivery::{DeliveryHandle, SwitchOff};
-use crate::hook::{Document, Hook, Index, Mistakes, Secret, Secrets, hash63};
+use crate::hook::{Document, Hook, Index, Secret, Secrets, hash63};
 use crate::store::accounts::{self, StoredAccount};
 use crate::store::{Store, StoreError, Tx, hooks};
 use crate::time::Clock;
@@ -587,23 +587,19 @@ fn without_nulls(value: Value) -> Value {
 }
 
 /// Takes the secret out of what was written: `None` where nothing is said of it, `Some(None)` where it is to
-/// go.
+/// go. What is no secret stays, and is named with the document's other mistakes.
 fn take_secret(document: &mut Document) -> Result<Option<Option<Secret>>, StoreError> {
-    let mistake = |rule: &str, message: &str| {
-        let mut mistakes = Mistakes::default();
-        mistakes.say("secret", rule, message);
-        StoreError::Document(mistakes)
-    };
-    match document.shift_remove("secret") {
-        None => Ok(None),
-        Some(Value::Null) => Ok(Some(None)),
-        Some(Value::String(text)) if text == "generate" => generate().map(|made| Some(Some(made))),
-        Some(Value::String(text)) => match Secret::parse(&text) {
-            Ok(secret) => Ok(Some(Some(secret))),
-            Err(error) => Err(mistake("format", &error.to_string())),
+    let secret = match document.get("secret") {
+        Some(Value::Null) => None,
+        Some(Value::String(text)) if text == "generate" => Some(generate()?),
+        Some(Value::String(text)) => match Secret::parse(text) {
+            Ok(secret) => Some(secret),
+            Err(_) => return Ok(None),
         },
-        Some(_) => Err(mistake("type", "Value did not match type(s): string")),
-    }
+        Some(_) | None => return Ok(None),
+    };
+    document.shift_remove("secret");
+    Ok(Some(secret))
 }
 
 fn generate() -> Result<Secret, StoreError> {

@@ -52,7 +52,7 @@ async fn accounts_are_a_tree() {
     // The realm and the number belong to one account.
     let taken = json!({ "name": "Thief", "realm": "RESELLER.example", "numbers": ["15557770000"] });
     let refused = api.send("PUT", "/accounts", taken).await;
-    let data = refused.error(400, "validation error");
+    let data = refused.error(409, "conflict");
     assert!(data["realm"]["unique"].is_object() && data["numbers.0"]["unique"].is_object());
     api.send("PUT", "/accounts", json!({ "numbers": 5 }))
         .await

@@ -276,3 +276,35 @@ async fn nothing_secret_is_told_to_anybody() {
         .to_string();
     assert!(!read.contains("MfKQ9r8G"));
 }
+
+#[tokio::test]
+async fn a_web_page_may_use_the_api_where_its_origin_is_listed() {
+    let api = Api::start().await;
+    let ask = |origin: &str| {
+        api.request("OPTIONS", &format!("/v2{HOOKS}"))
+            .header("Origin", origin)
+            .header("Access-Control-Request-Method", "PATCH")
+    };
+    let allowed = api.answer(ask("https://ui.example")).await;
+    assert_eq!(allowed.status, 204);
+    assert_eq!(
+        allowed.header("Access-Control-Allow-Origin"),
+        "https://ui.example"
+    );
+    assert!(
+        allowed
+            .header("Access-Control-Allow-Methods")
+            .contains("PATCH")
+    );
+    let refused = api.answer(ask("https://ui.example.evil")).await;
+    refused.error(405, "method_not_allowed");
+    assert_eq!(refused.header("Access-Control-Allow-Origin"), "");
+    for (origin, shown) in [("https://ui.example", "https://ui.example"), ("null", "")] {
+        let request = api
+            .request("GET", &format!("/v2{HOOKS}"))
+            .header("Origin", origin);
+        let read = api.answer(request).await;
+        read.data(200);
+        assert_eq!(read.header("Access-Control-Allow-Origin"), shown);
+    }
+}

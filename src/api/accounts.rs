@@ -180,13 +180,7 @@ fn page(accounts: Vec<StoredAccount>, paging: Paging) -> Result<Reply, Problem> 
         Some(start) => accounts
             .iter()
             .position(|account| *account.id == **start)
-            .ok_or_else(|| {
-                Problem::mistake(
-                    "start_key",
-                    "unknown",
-                    "There is no account with this id (any more): begin with the first page",
-                )
-            })?,
+            .ok_or_else(|| Problem::unknown_start_key(start))?,
     };
     let next = accounts.get(first + paging.size);
     let next = next.map(|account| account.id.as_ref().to_owned());

@@ -67,19 +67,10 @@ async fn list(api: &ApiState, of: attempts::Scope, query: Query) -> Result<Reply
     let mut mistakes = Mistakes::default();
     let paging = query.paging(&mut mistakes);
     let filter = filter(&query, &mut mistakes);
-    let start = match paging.start_key.as_deref().map(attempt_id) {
-        None => None,
-        Some(Some(id)) => Some(id),
-        Some(None) => {
-            mistakes.say(
-                "start_key",
-                "unknown",
-                "Value must be the next_start_key of the page before",
-            );
-            None
-        }
-    };
     Query::refuse(mistakes)?;
+    let start = (paging.start_key.as_deref())
+        .map(|key| attempt_id(key).ok_or_else(|| Problem::unknown_start_key(key)))
+        .transpose()?;
     let page = api
         .store
         .read(move |connection| attempts::page(connection, &of, &filter, start, paging.size))

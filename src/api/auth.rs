@@ -20,8 +20,9 @@ use super::envelope::{Opened, Problem};
 use crate::store::StoreError;
 use crate::store::tokens::{self, TokenKind};
 
-/// Failed log-ins from one address before it has to wait, and how many more a second it has after that.
-const FAILURES_AT_ONCE: NonZeroU32 = NonZeroU32::new(10).expect("not zero");
+/// Failed log-ins from one address before it has to wait, unless the daemon is told otherwise, and how many
+/// more a second it has after that.
+pub(super) const FAILURES_AT_ONCE: NonZeroU32 = NonZeroU32::new(10).expect("not zero");
 const FAILURES_PER_SECOND: NonZeroU32 = NonZeroU32::new(1).expect("not zero");
 /// Addresses remembered before those that have been quiet are forgotten.
 const ADDRESSES: usize = 10_000;
@@ -58,8 +59,8 @@ pub(super) struct Doorkeeper {
 }
 
 impl Doorkeeper {
-    pub(super) fn new(admin_token: &str) -> Self {
-        let quota = Quota::per_second(FAILURES_PER_SECOND).allow_burst(FAILURES_AT_ONCE);
+    pub(super) fn new(admin_token: &str, failures_at_once: NonZeroU32) -> Self {
+        let quota = Quota::per_second(FAILURES_PER_SECOND).allow_burst(failures_at_once);
         Self {
             admin: hash(admin_token),
             failures: RateLimiter::hashmap(quota),

@@ -201,6 +201,16 @@ impl Problem {
         Self::new(StatusCode::FORBIDDEN, "forbidden", data)
     }
 
+    /// 404: a page that starts nowhere.
+    pub(super) fn unknown_start_key(key: &str) -> Self {
+        let data = json!({
+            "message": "There is nothing with this id (any more): begin with the first page",
+            "cause": key,
+            "start_key": { "unknown": { "message": "Value must be the next_start_key of the page before" } },
+        });
+        Self::new(StatusCode::NOT_FOUND, "bad_identifier", data)
+    }
+
     /// 404: an id that there is nothing of.
     pub(super) fn bad_identifier(id: &str) -> Self {
         let data = json!({ "message": "bad identifier", "cause": id });
@@ -258,7 +268,14 @@ impl Problem {
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Document(mistakes) => Self::validation(mistakes),
+            StoreError::Document(mistakes) => match mistakes.are_all("unique") {
+                true => Self::new(
+                    StatusCode::CONFLICT,
+                    "conflict",
+                    mistakes.into_document().into(),
+                ),
+                false => Self::validation(mistakes),
+            },
             StoreError::Conflict(message) => Self::conflict(&message),
             error => {
                 error!("a request could not be answered: {error}");
@@ -501,5 +518,21 @@ impl<S: Sync> FromRequestParts<S> for Data {
                 "Value did not match type(s): object",
             )),
         }
+    }
+}
+
+/// A request that needs no `data`: where there is some, it is an object, and says nothing to us.
+#[derive(Debug)]
+pub(super) struct NoData;
+
+impl<S: Sync> FromRequestParts<S> for NoData {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let opened = parts.extensions.get::<Opened>();
+        if opened.is_some_and(|opened| opened.data.is_some()) {
+            Data::from_request_parts(parts, state).await?;
+        }
+        Ok(Self)
     }
 }

@@ -9,6 +9,7 @@ mod accounts;
 mod attempts;
 mod auth;
 mod catalogue;
+mod cors;
 mod envelope;
 mod events;
 mod feed;
@@ -27,9 +28,10 @@ mod tokens;
 mod webhook_test;
 mod webhooks;
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use axum::Router;
+use axum::{Router, middleware};
 
 pub use feed::Feed;
 pub use health::{HealthSources, SwitchHealth};
@@ -39,7 +41,7 @@ use crate::delivery::{DeliveryHandle, Sender};
 use crate::registry::Registry;
 use crate::store::Store;
 use crate::time::Clock;
-use auth::Doorkeeper;
+use auth::{Doorkeeper, FAILURES_AT_ONCE};
 use envelope::Problem;
 use route::Route;
 use sessions::Sealer;
@@ -56,6 +58,7 @@ pub struct ApiState {
     sealer: Arc<Sealer>,
     health: HealthSources,
     feed: Feed,
+    cors_origins: Arc<[String]>,
     clock: Clock,
     /// True when the server stops: streams end then.
     stopping: watch::Sender<bool>,
@@ -86,13 +89,26 @@ impl ApiState {
             store,
             delivery,
             sender,
-            doorkeeper: Arc::new(Doorkeeper::new(&admin_token)),
+            doorkeeper: Arc::new(Doorkeeper::new(&admin_token, FAILURES_AT_ONCE)),
             sealer: Arc::new(Sealer::new().expect("the system has randomness")),
             health,
             feed: Feed::new(&clock),
+            cors_origins: Arc::default(),
             clock,
             stopping: watch::Sender::new(false),
         }
+    }
+
+    /// Lets an address fail to log in so often (10 times unless it is said here) before it has to wait.
+    pub fn with_login_failures(mut self, admin_token: &str, at_once: NonZeroU32) -> Self {
+        self.doorkeeper = Arc::new(Doorkeeper::new(admin_token, at_once));
+        self
+    }
+
+    /// Lets web pages of these origins (`https://ui.example.com`, or `*` for all) use the API.
+    pub fn with_cors_origins(mut self, origins: Vec<String>) -> Self {
+        self.cors_origins = origins.into();
+        self
     }
 
     /// Shows this feed at `/v2/events`.
@@ -127,6 +143,7 @@ fn routes() -> Vec<Route> {
 
 /// Everything that answers requests.
 fn router(state: ApiState) -> Router {
+    let origins = Arc::clone(&state.cors_origins);
     let mut inner = Router::new();
     for route in routes() {
         inner = inner.route(route.path, route.handler);
@@ -138,5 +155,8 @@ fn router(state: ApiState) -> Router {
     // Around the router and not a layer of it: `verb` changes the method before a route is chosen.
     Router::new()
         .fallback_service(inner)
-        .layer(axum::middleware::from_fn(envelope::open))
+        .layer(middleware::from_fn(envelope::open))
+        .layer(middleware::from_fn(move |request, next| {
+            cors::allow(Arc::clone(&origins), request, next)
+        }))
 }

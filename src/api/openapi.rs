@@ -115,12 +115,12 @@ impl<'a> Described<'a> {
             );
         }
         if let Some(data) = &route.takes {
-            let required = match route.takes_nothing_too {
-                true => Required::False,
-                false => Required::True,
+            let (required, fields) = match route.takes_nothing_too {
+                true => (Required::False, json!([])),
+                false => (Required::True, json!(["data"])),
             };
             let body = json!({
-                "type": "object", "properties": { "data": data }, "required": ["data"],
+                "type": "object", "properties": { "data": data }, "required": fields,
             });
             let body = RequestBodyBuilder::new()
                 .required(Some(required))
@@ -203,6 +203,7 @@ fn words<'a>(words: impl IntoIterator<Item = &'a str>) -> Value {
 
 fn schemas() -> Document {
     let text = || json!({ "type": "string" });
+    let maybe_text = || json!({ "type": ["string", "null"] });
     let number = || json!({ "type": "integer", "minimum": 0 });
     let yes = || json!({ "type": "boolean" });
     let gregorian = || json!({ "type": "integer", "description": "Gregorian seconds" });
@@ -211,7 +212,7 @@ fn schemas() -> Document {
     let shown = json!({
         "id": text(), "name": text(), "uri": text(), "hook": {}, "enabled": yes(),
         "http_verb": words(Verb::ALL.iter().map(|verb| verb.id())),
-        "disable_reason": text(), "description": text(),
+        "disable_reason": text(), "description": maybe_text(),
     });
     let written = written_webhook();
     let mut webhook = written["properties"]
@@ -226,7 +227,7 @@ fn schemas() -> Document {
     webhook.insert("modified".into(), gregorian());
     webhook.insert("has_secret".into(), yes());
     webhook.insert("previous_secret_until".into(), gregorian());
-    let account = json!({ "name": text(), "realm": text(), "numbers": list_of(text()) });
+    let account = json!({ "name": text(), "realm": maybe_text(), "numbers": list_of(text()) });
     let mut shown_account = account.as_object().cloned().unwrap_or_default();
     for (field, schema) in [
         ("id", text()),
@@ -352,13 +353,13 @@ fn written_webhook() -> Value {
         })
     };
     let any_case = |ids: Vec<&str>| {
-        let words: Vec<String> = ids.iter().map(|id| any_case(id)).collect();
+        let words: Vec<String> = ids.iter().map(|id| any_case_word(id)).collect();
         format!("^(?:{})$", words.join("|"))
     };
     let triggers: Vec<&str> = std::iter::once("all")
         .chain(Trigger::ALL.iter().map(|trigger| trigger.id()))
-        .filter(|id| *id != Trigger::SwitchEvent.id())
         .collect();
+    let switch_event = format!("^{}$", any_case_word(Trigger::SwitchEvent.id()));
     let hook = json!({ "type": "string", "pattern": any_case(triggers) });
     let one_or_more =
         |item: Value| json!({ "oneOf": [item.clone(), list_of(item), { "type": "null" }] });
@@ -373,7 +374,6 @@ fn written_webhook() -> Value {
                 "anyOf": [
                     hook,
                     { "type": "array", "items": hook, "minItems": 1 },
-                    { "type": "string", "enum": [Trigger::SwitchEvent.id()] },
                 ],
             },
             "http_verb": { "type": ["string", "null"], "pattern": any_case(Verb::ALL.iter().map(|one| one.id()).collect()) },
@@ -382,13 +382,25 @@ fn written_webhook() -> Value {
             "custom_data": optional("object"),
             "custom_request_headers": {
                 "type": ["object", "null"],
-                "additionalProperties": { "type": ["string", "number", "boolean"] },
+                "propertyNames": { "pattern": "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$" },
+                "additionalProperties": {
+                    "type": ["string", "number", "boolean"],
+                    "pattern": r"^[^\x00-\x08\x0a-\x1f\x7f-\x9f]*$",
+                },
             },
             "enabled": optional("boolean"),
-            "modifiers": optional("object"),
+            "modifiers": {
+                "type": ["object", "null"],
+                "additionalProperties": {
+                    "anyOf": [
+                        { "type": ["string", "number", "boolean", "null"] },
+                        { "type": "array", "items": { "type": ["string", "number", "boolean", "null"] } },
+                    ],
+                },
+            },
             "call_types": one_or_more(json!({ "type": "string", "pattern": any_case(call_types) })),
             "numbers": one_or_more(json!({ "type": "string", "pattern": "[0-9]" })),
-            "timezone": optional("string"),
+            "timezone": { "type": ["string", "null"], "enum": time_zones() },
             "include_internal_legs": optional("boolean"),
             "include_subaccounts": optional("boolean"),
             "description": { "type": ["string", "null"], "maxLength": 2_048 },
@@ -404,14 +416,48 @@ fn written_webhook() -> Value {
                 "required": ["per_second"],
             },
             "timeout_ms": whole(100, 120_000),
-            "secret": { "type": ["string", "null"], "description": "whsec_…, or `generate`; shown once" },
+            "secret": {
+                "type": ["string", "null"],
+                "description": "`whsec_` and base64 of 24 to 64 bytes, or `generate`; shown once",
+                "pattern": SECRET,
+            },
         },
         "required": ["name", "uri", "hook"],
+        "if": {
+            "properties": {
+                "hook": {
+                    "anyOf": [
+                        { "pattern": switch_event, "type": "string" },
+                        { "contains": { "pattern": switch_event, "type": "string" }, "type": "array" },
+                    ],
+                },
+            },
+        },
+        "then": {
+            "properties": { "modifiers": { "type": "object", "required": ["event"] } },
+            "required": ["modifiers"],
+        },
     })
 }
 
+/// `whsec_` and base64 of 24 to 64 bytes, or `generate`.
+const SECRET: &str = concat!(
+    "^(?:generate|whsec_(?:",
+    "(?:[A-Za-z0-9+/]{4}){8,21}",
+    "|(?:[A-Za-z0-9+/]{4}){8,21}[A-Za-z0-9+/][AQgw]==",
+    "|(?:[A-Za-z0-9+/]{4}){8,20}[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=",
+    "))$"
+);
+
+/// The time zones that there are, or none.
+fn time_zones() -> Vec<Value> {
+    let names = jiff::tz::db().available();
+    let names = names.map(|name| json!(name.as_str()));
+    names.chain([Value::Null]).collect()
+}
+
 /// A pattern for a word in any case.
-fn any_case(word: &str) -> String {
+fn any_case_word(word: &str) -> String {
     word.chars()
         .map(|c| match c.is_ascii_alphabetic() {
             true => format!("[{}{}]", c.to_ascii_lowercase(), c.to_ascii_uppercase()),

@@ -46,12 +46,13 @@ impl Query {
 
     /// A value, where there is one that is not empty; of several the last.
     pub(super) fn text(&self, name: &str) -> Option<&str> {
-        self.0
-            .iter()
-            .rev()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.as_str())
-            .filter(|value| !value.is_empty())
+        self.value(name).filter(|value| !value.is_empty())
+    }
+
+    fn value(&self, name: &str) -> Option<&str> {
+        let mut pairs = self.0.iter().rev();
+        let found = pairs.find(|(key, _)| key == name);
+        found.map(|(_, value)| value.as_str())
     }
 
     /// A value read by `read`, which says what is wrong with it.
@@ -61,7 +62,7 @@ impl Query {
         mistakes: &mut Mistakes,
         read: impl FnOnce(&str) -> Result<T, String>,
     ) -> Option<T> {
-        match read(self.text(name)?) {
+        match read(self.value(name)?) {
             Ok(value) => Some(value),
             Err(message) => {
                 mistakes.say(name, "format", &message);

@@ -10,7 +10,7 @@ use tracing::info;
 use super::ApiState;
 use super::attempts::attempt_id;
 use super::auth::Scope;
-use super::envelope::{Data, Problem, Reply};
+use super::envelope::{Data, NoData, Problem, Reply};
 use super::route::Route;
 use super::webhooks::find;
 use crate::hook::{Document, Hook, Mistakes};
@@ -20,13 +20,15 @@ use crate::time::Timestamp;
 
 /// Deliveries that are queued again in one transaction, so that the writer stays free for others.
 const BITE: usize = 500;
+/// The latest time that can be said, in Gregorian seconds: far off, and a whole number to every client.
+const LATEST: f64 = 300_000_000_000.0;
 
 pub(super) fn routes() -> Vec<Route> {
     let time = || {
         json!({
             "description": "Gregorian seconds, or RFC 3339",
             "oneOf": [
-                { "type": "integer", "minimum": 0, "maximum": 300_000_000_000_u64 },
+                { "type": "integer", "minimum": 0, "maximum": LATEST as u64 },
                 { "type": "string", "format": "date-time" },
             ],
         })
@@ -64,7 +66,7 @@ pub(super) fn routes() -> Vec<Route> {
     ]
 }
 
-async fn resend(State(api): State<ApiState>, scope: Scope) -> Result<Reply, Problem> {
+async fn resend(State(api): State<ApiState>, scope: Scope, _: NoData) -> Result<Reply, Problem> {
     let hook = find(&api, &scope)?;
     let id = scope.id("attempt_id")?;
     let unknown = || Problem::bad_identifier(&id);
@@ -159,9 +161,10 @@ fn instant(data: &Document, field: &str, mistakes: &mut Mistakes) -> Option<Time
     let read = match value {
         Value::String(text) => (text.parse::<jiff::Timestamp>().ok())
             .map(|instant| Timestamp(instant.as_microsecond())),
-        other => (other.as_i64())
-            .filter(|seconds| *seconds >= 0)
-            .map(Timestamp::from_gregorian),
+        // 485.0 is a whole number to JSON Schema, and to clients whose only number is a float.
+        other => (other.as_f64())
+            .filter(|seconds| seconds.fract() == 0.0 && (0.0..=LATEST).contains(seconds))
+            .map(|seconds| Timestamp::from_gregorian(seconds as i64)),
     };
     if read.is_none() {
         mistakes.say(

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::ApiState;
 use super::auth::Scope;
-use super::envelope::{Problem, Reply};
+use super::envelope::{NoData, Problem, Reply};
 use super::route::{Route, schema};
 use super::webhooks::{revision, view};
 
@@ -22,7 +22,7 @@ pub(super) fn routes() -> Vec<Route> {
     ]
 }
 
-async fn rotate(State(api): State<ApiState>, scope: Scope) -> Result<Reply, Problem> {
+async fn rotate(State(api): State<ApiState>, scope: Scope, _: NoData) -> Result<Reply, Problem> {
     let id = scope.id("webhook_id")?;
     let hook = api.registry.rotate_secret(&scope.account_id, &id).await?;
     let hook = hook.ok_or_else(|| Problem::bad_identifier(&id))?;

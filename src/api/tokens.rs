@@ -12,7 +12,7 @@ use tracing::error;
 
 use super::ApiState;
 use super::auth::{Scope, hash};
-use super::envelope::{Problem, Reply};
+use super::envelope::{NoData, Problem, Reply};
 use super::route::{Route, list_of, schema};
 use crate::hook::Document;
 use crate::store::tokens::{self, StoredToken, TokenKind};
@@ -70,7 +70,7 @@ async fn list(State(api): State<ApiState>, scope: Scope) -> Result<Reply, Proble
     Ok(Reply::new(shown.collect::<Value>()))
 }
 
-async fn create(State(api): State<ApiState>, scope: Scope) -> Result<Reply, Problem> {
+async fn create(State(api): State<ApiState>, scope: Scope, _: NoData) -> Result<Reply, Problem> {
     let (token, stored) = make(&api, &scope.account_id, TokenKind::Token).await?;
     let mut view = view(&stored);
     view.insert("token".into(), json!(token));
@@ -113,7 +113,11 @@ async fn read_key(State(api): State<ApiState>, scope: Scope) -> Result<Reply, Pr
     }
 }
 
-async fn replace_key(State(api): State<ApiState>, scope: Scope) -> Result<Reply, Problem> {
+async fn replace_key(
+    State(api): State<ApiState>,
+    scope: Scope,
+    _: NoData,
+) -> Result<Reply, Problem> {
     new_key(&api, &scope, StatusCode::CREATED).await
 }
 

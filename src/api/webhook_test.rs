@@ -6,7 +6,7 @@ use serde_json::json;
 use super::ApiState;
 use super::attempts::view;
 use super::auth::Scope;
-use super::envelope::{Problem, Reply};
+use super::envelope::{NoData, Problem, Reply};
 use super::route::{Route, schema};
 use super::webhooks::find;
 use crate::delivery;
@@ -28,7 +28,7 @@ pub(super) fn routes() -> Vec<Route> {
 }
 
 /// Sends past the hook's queue and its limits, whether it is on or not: whoever tests waits for the answer.
-async fn send(State(api): State<ApiState>, scope: Scope) -> Result<Reply, Problem> {
+async fn send(State(api): State<ApiState>, scope: Scope, _: NoData) -> Result<Reply, Problem> {
     let hook = find(&api, &scope)?;
     let triggers = hook.settings.triggers;
     let trigger = triggers.iter().next().unwrap_or(Trigger::ChannelCreate);

@@ -74,11 +74,7 @@ async fn list(State(api): State<ApiState>, scope: Scope, query: Query) -> Result
     if let Some(start) = &paging.start_key
         && begins_with != Some(start)
     {
-        return Err(Problem::mistake(
-            "start_key",
-            "unknown",
-            "There is no webhook with this id (any more): begin with the first page",
-        ));
+        return Err(Problem::unknown_start_key(start));
     }
     let items = page.iter().map(|hook| hook.summary().into());
     Ok(Reply::page(

@@ -54,6 +54,12 @@ impl Mistakes {
         self.0
     }
 
+    /// Whether every mistake breaks the same rule.
+    pub fn are_all(&self, rule: &str) -> bool {
+        let mut rules = self.0.values().filter_map(Value::as_object);
+        rules.all(|rules| rules.keys().all(|broken| broken == rule))
+    }
+
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -1,6 +1,7 @@
 //! A management office: store, registry, delivery and the REST API on a port of its own, without a switch.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -86,6 +87,12 @@ impl Api {
 
     /// Opens one whose switch is as `switch` says. Retries come soon; six failures switch a hook off.
     pub async fn start_with(switch: SwitchHealth) -> Self {
+        Self::start_for(switch, 10, Guard::default()).await
+    }
+
+    /// The same; an address may fail to log in so often before it has to wait, and webhooks go where `guard`
+    /// lets them.
+    pub async fn start_for(switch: SwitchHealth, failures: u32, guard: Guard) -> Self {
         // Another test of this binary may have done it already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let directory = tempfile::tempdir().unwrap();
@@ -103,7 +110,7 @@ impl Api {
             request_timeout: Duration::from_secs(10),
             idle_connections: 32,
         };
-        let sender = Sender::new(&send, Guard::default()).unwrap();
+        let sender = Sender::new(&send, guard).unwrap();
         let delivery = DeliveryConfig {
             rate: RateLimit {
                 per_second: 10_000,
@@ -152,7 +159,9 @@ impl Api {
             ADMIN.to_owned(),
             health,
             clock,
-        );
+        )
+        .with_login_failures(ADMIN, NonZeroU32::new(failures).unwrap())
+        .with_cors_origins(vec!["https://ui.example".into()]);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();

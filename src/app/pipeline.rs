@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
+use crate::api::Feed;
 use crate::call::{Fact, Payload, Snapshot, Tracker, Wanted};
 use crate::esl::{Client, Command, Event, Notice, Wanted as Subscription};
 use crate::hook::Router;
@@ -59,6 +60,7 @@ pub(super) struct Pipeline {
     router: Router,
     registry: Arc<Registry>,
     store: Store,
+    feed: Feed,
     clock: Clock,
     stats: Arc<PipelineStats>,
     /// How long the store may keep the read path waiting.
@@ -82,6 +84,7 @@ impl Pipeline {
         tracker: Tracker,
         registry: Arc<Registry>,
         store: Store,
+        feed: Feed,
         clock: Clock,
         patience: Duration,
     ) -> Self {
@@ -92,6 +95,7 @@ impl Pipeline {
             router,
             registry,
             store,
+            feed,
             clock,
             stats: Arc::default(),
             patience,
@@ -321,6 +325,7 @@ impl Pipeline {
             self.stats.facts.fetch_add(1, Ordering::Relaxed);
             if let Some(record) = self.router.route(&fact, &accounts) {
                 self.stats.recorded.fetch_add(1, Ordering::Relaxed);
+                self.feed.recorded(&record);
                 intake.records.push(record);
             }
         }

@@ -5,5 +5,6 @@ pub mod config;
 pub mod delivery;
 pub mod esl;
 pub mod hook;
+pub mod store;
 pub mod time;
 pub mod trigger;

@@ -3,6 +3,7 @@
 // Every test binary compiles all of it and uses its own part.
 #![allow(dead_code, unreachable_pub)]
 
+pub mod caller;
 pub mod capture;
 pub mod daemon;
 pub mod receiver;

@@ -257,6 +257,26 @@ impl Outbound {
         }
     }
 
+    /// Runs an application that takes the call elsewhere in the dialplan (`transfer`), and lets go of it in
+    /// the same breath: a connection that is still there when the call has moved on would, at its end, have
+    /// `resume` tear it away from where it is.
+    ///
+    /// # Errors
+    /// [`OutboundError`].
+    pub async fn leave(mut self, application: &str, argument: &str) -> Result<(), OutboundError> {
+        let deadline = Instant::now() + self.patience;
+        let commands = [
+            Command::execute(application, argument, None)?,
+            Command::exit(),
+        ];
+        let newest = self.say(commands, deadline).await?;
+        match self.reply(newest - 1, application, deadline).await {
+            Ok(()) => self.reply(newest, "exit", deadline).await,
+            Err(OutboundError::Released(_)) => Ok(()),
+            refused => refused,
+        }
+    }
+
     /// `exit`: gives the call back to the dialplan.
     ///
     /// # Errors

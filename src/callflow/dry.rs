@@ -8,6 +8,8 @@ use serde_json::Value;
 use super::flow::{Flow, Kind, Node};
 use super::modules::{Act, Scene};
 use super::runner::STEPS;
+use super::schema::text_of;
+use crate::hook::Document;
 
 /// One step of a flow.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -132,18 +134,13 @@ fn take<'a>(
 fn answers(said: &Value, rings: impl Fn(&str) -> bool) -> bool {
     match said {
         Value::Bool(yes) => *yes,
-        Value::String(id) => rings(id),
-        Value::Number(id) => rings(&id.to_string()),
-        _ => false,
+        id => text_of(id).is_some_and(|id| rings(&id)),
     }
 }
 
 /// Whether a module with this data rings `id`.
-fn rings(data: &crate::hook::Document, id: &str) -> bool {
-    let is = |value: &Value| match value {
-        Value::String(text) => text == id,
-        other => other.to_string() == id,
-    };
+fn rings(data: &Document, id: &str) -> bool {
+    let is = |value: &Value| text_of(value).as_deref() == Some(id);
     let group = data.get("endpoints").and_then(Value::as_array);
     data.get("id").is_some_and(is)
         || group

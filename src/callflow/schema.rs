@@ -125,7 +125,6 @@ impl Notes<'_> {
         fits: fn(&str) -> bool,
         else_say: &str,
     ) -> bool {
-        // Clients whose ids are numbers write them as numbers.
         let Some(text) = text_of(value) else {
             return self.refuse_type(field, "string");
         };
@@ -203,7 +202,8 @@ fn is_sound(text: &str) -> bool {
     !text.contains(|c: char| c.is_whitespace() || c == '\'' || c == '"')
 }
 
-fn text_of(value: &Value) -> Option<String> {
+/// The text of an id, which clients also write as a number.
+pub(super) fn text_of(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
         Value::Number(number) => Some(number.to_string()),

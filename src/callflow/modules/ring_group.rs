@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::device::{DOMAIN, at_domain};
 use super::{Act, Application, Children, Module, Scene, TALK};
-use crate::callflow::schema::{Data, Field, Kind, Notes};
+use crate::callflow::schema::{Data, Field, Kind, Notes, text_of};
 
 const TIMEOUT: Kind = Kind::Whole(1, 600);
 const DELAY: Kind = Kind::Whole(0, 600);
@@ -79,10 +79,7 @@ fn leg(endpoint: &Value, data: &Data, scene: &Scene<'_>) -> String {
         Some(seconds) if seconds > 0 => format!("leg_delay_start={seconds},"),
         _ => String::new(),
     };
-    let id = match &endpoint["id"] {
-        Value::String(id) => id.clone(),
-        other => other.to_string(),
-    };
+    let id = text_of(&endpoint["id"]).unwrap_or_default();
     let user = at_domain(&id, data, scene);
     format!("[{delay}leg_timeout={timeout}]user/{user}")
 }

@@ -40,6 +40,7 @@
 pub mod api;
 pub mod app;
 pub mod call;
+pub mod callflow;
 pub mod config;
 pub mod delivery;
 pub mod esl;

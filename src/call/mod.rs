@@ -5,6 +5,7 @@
 //! a call, `reconcile` compares what is remembered with what the switch says is alive.
 
 mod account;
+mod action;
 mod answer;
 mod book;
 mod calls;
@@ -21,6 +22,7 @@ mod teller;
 mod tracker;
 
 pub use account::{Account, Accounts, Hints, Rules, Source};
+pub use action::fact_of_action;
 pub use fact::{CallType, Fact, Payload, Subscription, Value, digits};
 pub use memory::RestoreError;
 pub use needs::Wanted;

@@ -1,7 +1,7 @@
 //! The event socket of the switch: bytes in, frames and events out; commands in, bytes out.
 //!
 //! It knows `mod_event_socket` and nothing else: no webhooks, no SQLite, no HTTP. [`Client`] is our connection to
-//! the switch; [`Codec`] serves connections that the switch opens to us.
+//! the switch; [`Outbound`] is a call on a connection that the switch opens to us.
 
 mod backoff;
 mod client;
@@ -11,6 +11,7 @@ mod event;
 mod frame;
 mod handle;
 mod link;
+mod outbound;
 mod pending;
 mod session;
 mod status;
@@ -24,5 +25,6 @@ pub use event::{Event, EventError, peek_name};
 pub use frame::{Cutter, Frame, FrameError, Kind, Limits};
 pub use handle::{ApiError, ApiResult, Handle};
 pub use link::LinkError;
+pub use outbound::{Outbound, OutboundError};
 pub use status::{Status, StatusReader};
 pub use wanted::Wanted;

@@ -1,0 +1,55 @@
+//! `play`: plays a sound.
+
+use super::{ANSWER, Act, Application, Children, Module, PLAY, answered, no_more};
+use crate::callflow::schema::{Field, Kind};
+
+pub(super) const MODULE: Module = Module {
+    id: "play",
+    description: "Plays a sound.",
+    fields: &[
+        Field::required(
+            "file",
+            Kind::Text(1_024),
+            "The sound as the switch names it: a path, tone_stream://…, a URL",
+        ),
+        ANSWER,
+    ],
+    children: Children::Default,
+    check: no_more,
+    act: |data, _| {
+        let playback = Application::new("playback", data.word("file"), PLAY);
+        Act::Run(answered(data, playback))
+    },
+};
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::testing::{applications, mistakes};
+    use super::*;
+
+    #[test]
+    fn it_answers_and_plays() {
+        assert_eq!(
+            applications(&MODULE, json!({"file": "ivr/ivr-welcome.wav"})),
+            ["answer", "playback ivr/ivr-welcome.wav"]
+        );
+        assert_eq!(
+            applications(
+                &MODULE,
+                json!({"file": "tone_stream://%(200,50,440)", "answer": false})
+            ),
+            ["playback tone_stream://%(200,50,440)"]
+        );
+    }
+
+    #[test]
+    fn a_file_is_no_command_of_the_switch() {
+        assert!(mistakes(&MODULE, json!({"file": "${system(x)}"})).contains("${NAME}"));
+        assert_eq!(
+            mistakes(&MODULE, json!({"file": ""})),
+            "data.file: String must be at least 1 characters"
+        );
+    }
+}

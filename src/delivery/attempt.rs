@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use bytes::Bytes;
+
 use super::send::Sent;
 use crate::store::attempts::{Attempt, AttemptResult};
 use crate::time::Timestamp;
@@ -29,8 +31,15 @@ pub fn record(sent: Sent, number: u32, retries_left: u32, at: Timestamp) -> Atte
         uri: Some(sent.uri),
         req_headers: boxed(sent.req_headers),
         resp_headers: boxed(sent.resp_headers),
-        resp_body: sent.resp_body.into(),
+        resp_body: start_of(&sent.resp_body),
     }
+}
+
+/// As much of an answer as the attempts keep. What is no UTF-8 is made some when it is shown.
+fn start_of(body: &Bytes) -> Bytes {
+    const KEPT: usize = 4 * 1024;
+    // A copy: a slice would keep all of it in memory for as long as the attempt is.
+    Bytes::copy_from_slice(&body[..body.len().min(KEPT)])
 }
 
 /// An attempt in a few words, for a log line or a `disable_reason`.

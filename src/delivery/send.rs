@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Method, Response};
 use tokio::time::Instant;
@@ -18,8 +18,6 @@ use crate::time::Timestamp;
 
 /// No answer is read further than this: a receiver cannot make us hold more.
 const READ_AT_MOST: usize = 64 * 1024;
-/// As much of an answer is kept in the attempts.
-const KEPT_OF_ANSWER: usize = 4 * 1024;
 
 /// How requests are made.
 #[derive(Debug, Clone)]
@@ -49,8 +47,8 @@ pub struct Sent {
     pub req_headers: Vec<(String, String)>,
     /// The headers of the answer.
     pub resp_headers: Vec<(String, String)>,
-    /// The first 4 KiB of the answer.
-    pub resp_body: String,
+    /// The answer's body, as far as it was read: 64 KiB and what came along with the last of them.
+    pub resp_body: Bytes,
     /// How long it took.
     pub duration: Duration,
 }
@@ -133,7 +131,7 @@ impl Sender {
             method: delivery.verb.method(),
             req_headers: shown,
             resp_headers: Vec::new(),
-            resp_body: String::new(),
+            resp_body: Bytes::new(),
             duration: started.elapsed(),
         };
         match outcome {
@@ -196,7 +194,7 @@ struct Prepared {
 struct Received {
     answer: Answer,
     headers: Vec<(String, String)>,
-    body: String,
+    body: Bytes,
 }
 
 /// Why there was no answer.
@@ -347,18 +345,15 @@ fn shown_headers(hook: &Hook, headers: &HeaderMap) -> Vec<(String, String)> {
 
 /// The start of an answer's body. The status has decided: a body that breaks off, or drips until the
 /// request's time is over, changes nothing.
-async fn read_start(mut response: Response) -> String {
-    let mut kept = Vec::new();
-    let mut read = 0;
-    while read < READ_AT_MOST {
+async fn read_start(mut response: Response) -> Bytes {
+    let mut read = BytesMut::new();
+    while read.len() < READ_AT_MOST {
         let Ok(Some(chunk)) = response.chunk().await else {
             break;
         };
-        read += chunk.len();
-        let room = KEPT_OF_ANSWER - kept.len();
-        kept.extend_from_slice(&chunk[..chunk.len().min(room)]);
+        read.extend_from_slice(&chunk);
     }
-    lossy(&kept)
+    read.freeze()
 }
 
 fn lossy(bytes: &[u8]) -> String {

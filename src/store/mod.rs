@@ -100,19 +100,21 @@ impl StoreConfig {
 }
 
 /// What one event of the switch leaves in the store: committed together or not at all.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub struct Intake {
     /// What happened, with what is to be sent of it.
     pub records: Vec<Record>,
     /// What the call model wants to remember of the legs.
     pub channels: Vec<ChannelChange>,
+    /// Told when all of it is committed; dropped where it never will be.
+    pub committed: Option<oneshot::Sender<()>>,
 }
 
 impl From<Record> for Intake {
     fn from(record: Record) -> Self {
         Self {
             records: vec![record],
-            channels: Vec::new(),
+            ..Self::default()
         }
     }
 }

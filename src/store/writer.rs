@@ -320,13 +320,14 @@ impl Writer {
         let operations = batch.len();
         let (mut records, mut bytes) = (0, 0);
         let mut deliveries = Vec::new();
-        let mut jobs = Vec::new();
+        let (mut jobs, mut waiting) = (Vec::new(), Vec::new());
         for operation in batch {
             match operation {
                 Operation::Intake(intake) => {
                     let size = intake.size();
                     records += size.0;
                     bytes += size.1;
+                    waiting.extend(intake.committed);
                     let all = intake
                         .records
                         .into_iter()
@@ -347,6 +348,10 @@ impl Writer {
             drop(self.settled.send(settled));
         }
         jobs.into_iter().for_each(Job::answer);
+        for waiting in waiting {
+            // Whoever wanted to know may have gone.
+            drop(waiting.send(()));
+        }
         self.queue.release(records, bytes);
     }
 

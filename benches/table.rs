@@ -323,6 +323,8 @@ fn delivery() {
     let (address, count) = receiver();
     let uri = format!("http://{address}/");
     let mut facts: Vec<Fact> = facts();
+    // The hook lets only one digit through.
+    facts.retain(|fact| fact.payload.get("digit").is_none());
     facts.truncate(100);
     let body = {
         let index = Arc::new(Index::new([hook(1, "default", &uri)]));

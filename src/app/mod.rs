@@ -17,7 +17,7 @@ use tracing::{info, warn};
 
 use self::pipeline::Pipeline;
 pub use self::pipeline::PipelineStats;
-use crate::api::{self, ApiState, HealthSources, SwitchHealth};
+use crate::api::{self, ApiState, Feed, HealthSources, SwitchHealth};
 use crate::call::{Fact, Payload, Rules, Tracker, TrackerConfig};
 use crate::config::Config;
 use crate::delivery::{
@@ -120,6 +120,10 @@ impl App {
             Arc::clone(&index),
             clock.clone(),
         );
+        let feed = Feed::new(&clock);
+        let seen = feed.clone();
+        let dispatcher =
+            dispatcher.watched_by(move |made| seen.attempted(&made.delivery, &made.attempt));
         let registry = Registry::load(
             store.clone(),
             Arc::clone(&index),
@@ -144,6 +148,7 @@ impl App {
             tracker,
             Arc::clone(&registry),
             store.clone(),
+            feed.clone(),
             clock.clone(),
             config.store.stall_timeout_ms.0,
         );
@@ -157,7 +162,9 @@ impl App {
             admin_token,
             health_sources(link.clone(), pipeline_stats),
             clock.clone(),
-        );
+        )
+        .with_feed(feed)
+        .with_cors_origins(config.api.cors_origins.clone());
         let (stop_reading, reading_stops) = watch::channel(false);
         let (stop_api, api_stops) = watch::channel(false);
         let warden = Warden {
@@ -262,22 +269,13 @@ impl Warden {
         let mut payload = Payload::default();
         payload.set("webhook_id", &*off.hook_id);
         payload.set("disable_reason", &*off.reason);
-        let fact = Fact {
-            trigger: Trigger::WebhookDisabled,
-            at: self.clock.now(),
-            core_uuid: Arc::clone(&off.hook_id),
-            sequence: 0,
-            account_id: Arc::clone(&off.account_id),
-            call_id: None,
-            call_uuid: None,
-            internal_leg: false,
-            call_type: None,
-            numbers: Arc::default(),
-            reconciled: false,
-            switch_event: None,
-            subscription: None,
+        let fact = Fact::without_call(
+            Trigger::WebhookDisabled,
+            self.clock.now(),
+            Arc::clone(&off.hook_id),
+            Arc::clone(&off.account_id),
             payload,
-        };
+        );
         let Some(record) = self.router.route(&fact, &self.registry.accounts()) else {
             return;
         };

@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
+use crate::api::Feed;
 use crate::call::{Fact, Payload, Snapshot, Tracker, Wanted};
 use crate::esl::{Client, Command, Event, Notice, Wanted as Subscription};
 use crate::hook::Router;
@@ -59,6 +60,7 @@ pub(super) struct Pipeline {
     router: Router,
     registry: Arc<Registry>,
     store: Store,
+    feed: Feed,
     clock: Clock,
     stats: Arc<PipelineStats>,
     /// How long the store may keep the read path waiting.
@@ -82,6 +84,7 @@ impl Pipeline {
         tracker: Tracker,
         registry: Arc<Registry>,
         store: Store,
+        feed: Feed,
         clock: Clock,
         patience: Duration,
     ) -> Self {
@@ -92,6 +95,7 @@ impl Pipeline {
             router,
             registry,
             store,
+            feed,
             clock,
             stats: Arc::default(),
             patience,
@@ -302,22 +306,13 @@ impl Pipeline {
             i64::try_from(self.shed_unsaid).unwrap_or(i64::MAX),
         );
         self.shed_unsaid = 0;
-        self.facts.push(Fact {
+        self.facts.push(Fact::without_call(
             trigger,
-            at: self.clock.now(),
-            core_uuid: Arc::clone(&self.core_uuid),
-            sequence: 0,
-            account_id: self.registry.accounts().fallback(),
-            call_id: None,
-            call_uuid: None,
-            internal_leg: false,
-            call_type: None,
-            numbers: Arc::default(),
-            reconciled: false,
-            switch_event: None,
-            subscription: None,
+            self.clock.now(),
+            Arc::clone(&self.core_uuid),
+            self.registry.accounts().fallback(),
             payload,
-        });
+        ));
         self.tell().await;
     }
 
@@ -330,6 +325,7 @@ impl Pipeline {
             self.stats.facts.fetch_add(1, Ordering::Relaxed);
             if let Some(record) = self.router.route(&fact, &accounts) {
                 self.stats.recorded.fetch_add(1, Ordering::Relaxed);
+                self.feed.recorded(&record);
                 intake.records.push(record);
             }
         }

@@ -200,6 +200,35 @@ pub struct Fact {
     pub payload: Payload,
 }
 
+impl Fact {
+    /// Something that belongs to no call and to no event of the switch. `source` stands where the Core-UUID
+    /// does in other facts: with the instant it tells this one from all others.
+    pub fn without_call(
+        trigger: Trigger,
+        at: Timestamp,
+        source: Arc<str>,
+        account_id: Arc<str>,
+        payload: Payload,
+    ) -> Self {
+        Self {
+            trigger,
+            at,
+            core_uuid: source,
+            sequence: 0,
+            account_id,
+            call_id: None,
+            call_uuid: None,
+            internal_leg: false,
+            call_type: None,
+            numbers: Arc::default(),
+            reconciled: false,
+            switch_event: None,
+            subscription: None,
+            payload,
+        }
+    }
+}
+
 /// A hook for one call only, from the channel variables `switchhook_uri`, `switchhook_events`,
 /// `switchhook_verb`, `switchhook_format`, as they were set: what they mean is for `hook/` to say.
 #[derive(Debug, Clone, PartialEq, Eq)]

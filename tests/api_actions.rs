@@ -2,11 +2,16 @@
 
 mod support;
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use support::api::Api;
 use support::receiver::{Behaviour, Receiver};
-use switchhook::hook::Secret;
+use switchhook::hook::{Record, Secret};
+use switchhook::time::Timestamp;
 use switchhook::trigger::Trigger;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 const HOOKS: &str = "/accounts/default/webhooks";
 
@@ -308,6 +313,51 @@ async fn the_live_feed_shows_a_token_what_it_may_see_and_resumes() {
 
     api.stop().await;
     assert_eq!(all.block().await, None, "the stream ends with the server");
+}
+
+#[tokio::test]
+async fn a_watcher_who_does_not_read_is_hung_up_on_and_the_others_miss_nothing() {
+    let api = Api::start().await;
+    let mut reader = Stream::open(&api, None).await;
+    let mut sleeper = TcpStream::connect(api.address).await.unwrap();
+    let token = support::api::ADMIN;
+    sleeper
+        .write_all(
+            format!("GET /v2/events HTTP/1.1\r\nHost: a\r\nX-Auth-Token: {token}\r\n\r\n")
+                .as_bytes(),
+        )
+        .await
+        .unwrap();
+    sleeper.readable().await.unwrap();
+    let record = Record {
+        trigger: Trigger::CallHangup,
+        at: Timestamp::default(),
+        core_uuid: "core".into(),
+        sequence: 1,
+        account_id: "default".into(),
+        call_id: Some("x".repeat(4_000).into()),
+        call_uuid: None,
+        deliveries: Vec::new(),
+    };
+    // More than the sockets and the feed hold back for one who does not read.
+    const COUNT: usize = 6_000;
+    let mut last = String::new();
+    for round in 0..COUNT / 50 {
+        (0..50).for_each(|_| api.feed.recorded(&record));
+        for _ in 0..50 {
+            let (id, kind, _) = reader.next().await;
+            assert_eq!(kind, "fact");
+            assert!(id > last, "round {round}: {id} after {last}");
+            last = id;
+        }
+    }
+    let mut got = Vec::new();
+    let read = tokio::time::timeout(Duration::from_secs(20), sleeper.read_to_end(&mut got)).await;
+    // A reset closes a connection too.
+    let _ = read.expect("the connection is closed");
+    assert!(got.len() < COUNT * 4_000, "he was sent everything");
+    api.feed.recorded(&record);
+    assert!(reader.next().await.0 > last);
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::ApiState;
 use super::auth::Scope;
 use super::envelope::{Problem, Reply};
-use super::query::Query;
+use super::query::{self, Query};
 use super::route::{Route, schema};
 use super::webhooks::find;
 use crate::hook::{Document, Mistakes};
@@ -30,7 +30,7 @@ pub(super) fn routes() -> Vec<Route> {
 
 fn filtered(route: Route) -> Route {
     let words = |words: Vec<&str>| json!({ "type": "string", "enum": words });
-    let time = || json!({ "type": "integer", "minimum": 0 });
+    let time = query::gregorian_schema;
     let results = AttemptResult::ALL.iter().map(|one| one.id()).collect();
     let triggers = Trigger::ALL.iter().map(|one| one.id()).collect();
     route

@@ -22,7 +22,7 @@ use crate::store::tokens::{self, TokenKind};
 
 /// Failed log-ins from one address before it has to wait, unless the daemon is told otherwise, and how many
 /// more a second it has after that.
-pub(super) const FAILURES_AT_ONCE: NonZeroU32 = NonZeroU32::new(10).expect("not zero");
+const FAILURES_AT_ONCE: NonZeroU32 = NonZeroU32::new(10).expect("not zero");
 const FAILURES_PER_SECOND: NonZeroU32 = NonZeroU32::new(1).expect("not zero");
 /// Addresses remembered before those that have been quiet are forgotten.
 const ADDRESSES: usize = 10_000;
@@ -59,10 +59,19 @@ pub(super) struct Doorkeeper {
 }
 
 impl Doorkeeper {
-    pub(super) fn new(admin_token: &str, failures_at_once: NonZeroU32) -> Self {
-        let quota = Quota::per_second(FAILURES_PER_SECOND).allow_burst(failures_at_once);
+    pub(super) fn new(admin_token: &str) -> Self {
+        Self::knowing(hash(admin_token), FAILURES_AT_ONCE)
+    }
+
+    /// Another one for the same token, that lets an address fail so often before it has to wait.
+    pub(super) fn forgiving(&self, failures: NonZeroU32) -> Self {
+        Self::knowing(self.admin, failures)
+    }
+
+    fn knowing(admin: [u8; 32], failures: NonZeroU32) -> Self {
+        let quota = Quota::per_second(FAILURES_PER_SECOND).allow_burst(failures);
         Self {
-            admin: hash(admin_token),
+            admin,
             failures: RateLimiter::hashmap(quota),
             shut_out: Mutex::default(),
             welcome: Mutex::default(),

@@ -1,9 +1,9 @@
 //! REST, compatible with Kazoo's Crossbar v2, and beyond it. It knows the registry, the store and delivery,
 //! and nothing of the wire.
 //!
-//! A request is opened by [`envelope`] (size, JSON, `verb`), routed, let in by [`auth`], answered by the file
-//! of its resource with a [`Reply`](envelope::Reply) or a [`Problem`], and sealed by [`envelope`] again. Each resource lists
-//! its [`routes`](route::Route); the router and `openapi.json` are both made from those lists.
+//! A request is opened by `envelope` (size, JSON, `verb`), routed, let in by `auth`, answered by the file of
+//! its resource with a `Reply` or a `Problem`, and sealed by `envelope` again. Each resource lists its routes;
+//! the router and `openapi.json` are both made from those lists.
 
 mod accounts;
 mod attempts;
@@ -41,7 +41,7 @@ use crate::delivery::{DeliveryHandle, Sender};
 use crate::registry::Registry;
 use crate::store::Store;
 use crate::time::Clock;
-use auth::{Doorkeeper, FAILURES_AT_ONCE};
+use auth::Doorkeeper;
 use envelope::Problem;
 use route::Route;
 use sessions::Sealer;
@@ -89,7 +89,7 @@ impl ApiState {
             store,
             delivery,
             sender,
-            doorkeeper: Arc::new(Doorkeeper::new(&admin_token, FAILURES_AT_ONCE)),
+            doorkeeper: Arc::new(Doorkeeper::new(&admin_token)),
             sealer: Arc::new(Sealer::new().expect("the system has randomness")),
             health,
             feed: Feed::new(&clock),
@@ -100,8 +100,8 @@ impl ApiState {
     }
 
     /// Lets an address fail to log in so often (10 times unless it is said here) before it has to wait.
-    pub fn with_login_failures(mut self, admin_token: &str, at_once: NonZeroU32) -> Self {
-        self.doorkeeper = Arc::new(Doorkeeper::new(admin_token, at_once));
+    pub fn with_login_failures(mut self, at_once: NonZeroU32) -> Self {
+        self.doorkeeper = Arc::new(self.doorkeeper.forgiving(at_once));
         self
     }
 

@@ -21,6 +21,19 @@ pub(super) fn page_size_schema() -> serde_json::Value {
     })
 }
 
+/// The latest time that can be said, in Gregorian seconds: far off, and a whole number to every client.
+const LATEST: i64 = 300_000_000_000;
+
+/// A time in Gregorian seconds, for those who ask beforehand.
+pub(super) fn gregorian_schema() -> serde_json::Value {
+    serde_json::json!({ "type": "integer", "minimum": 0, "maximum": LATEST })
+}
+
+/// The instant of a Gregorian second that can be meant.
+pub(super) fn instant(seconds: i64) -> Option<Timestamp> {
+    ((0..=LATEST).contains(&seconds)).then(|| Timestamp::from_gregorian(seconds))
+}
+
 /// The pairs of a query string.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Query(Vec<(String, String)>);
@@ -95,9 +108,10 @@ impl Query {
 
     /// An instant in Gregorian seconds.
     pub(super) fn gregorian(&self, name: &str, mistakes: &mut Mistakes) -> Option<Timestamp> {
-        self.parsed(name, mistakes, |text| match text.parse::<i64>() {
-            Ok(seconds) if seconds >= 0 => Ok(Timestamp::from_gregorian(seconds)),
-            _ => Err("Value must be a time in Gregorian seconds, such as 63962467223".into()),
+        self.parsed(name, mistakes, |text| {
+            text.parse().ok().and_then(instant).ok_or_else(|| {
+                "Value must be a time in Gregorian seconds, such as 63962467223".into()
+            })
         })
     }
 

@@ -11,6 +11,7 @@ use super::ApiState;
 use super::attempts::attempt_id;
 use super::auth::Scope;
 use super::envelope::{Data, NoData, Problem, Reply};
+use super::query;
 use super::route::Route;
 use super::webhooks::find;
 use crate::hook::{Document, Hook, Mistakes};
@@ -20,15 +21,13 @@ use crate::time::Timestamp;
 
 /// Deliveries that are queued again in one transaction, so that the writer stays free for others.
 const BITE: usize = 500;
-/// The latest time that can be said, in Gregorian seconds: far off, and a whole number to every client.
-const LATEST: f64 = 300_000_000_000.0;
 
 pub(super) fn routes() -> Vec<Route> {
     let time = || {
         json!({
             "description": "Gregorian seconds, or RFC 3339",
             "oneOf": [
-                { "type": "integer", "minimum": 0, "maximum": LATEST as u64 },
+                query::gregorian_schema(),
                 { "type": "string", "format": "date-time" },
             ],
         })
@@ -53,7 +52,11 @@ pub(super) fn routes() -> Vec<Route> {
         )
         .takes(json!({
             "type": "object",
-            "properties": { "since": time(), "until": time(), "dry_run": { "type": "boolean" } },
+            "properties": {
+                "since": time(),
+                "until": { "anyOf": [time(), { "type": "null" }] },
+                "dry_run": { "type": ["boolean", "null"] },
+            },
             "required": ["since"],
         }))
         .gives(json!({
@@ -163,8 +166,8 @@ fn instant(data: &Document, field: &str, mistakes: &mut Mistakes) -> Option<Time
             .map(|instant| Timestamp(instant.as_microsecond())),
         // 485.0 is a whole number to JSON Schema, and to clients whose only number is a float.
         other => (other.as_f64())
-            .filter(|seconds| seconds.fract() == 0.0 && (0.0..=LATEST).contains(seconds))
-            .map(|seconds| Timestamp::from_gregorian(seconds as i64)),
+            .filter(|seconds| seconds.fract() == 0.0)
+            .and_then(|seconds| query::instant(seconds as i64)),
     };
     if read.is_none() {
         mistakes.say(

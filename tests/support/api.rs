@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use switchhook::api::{ApiState, HealthSources, SwitchHealth, serve};
+use switchhook::api::{ApiState, Feed, HealthSources, SwitchHealth, serve};
 use switchhook::call::{CallType, Fact, Payload, Rules};
 use switchhook::delivery::{
     Backoff, DeliveryConfig, Dispatcher, Guard, Inputs, SendConfig, Sender,
@@ -31,6 +31,8 @@ pub struct Api {
     pub address: SocketAddr,
     pub registry: Arc<Registry>,
     pub store: Store,
+    /// What `/v2/events` shows.
+    pub feed: Feed,
     /// What is sent as `X-Auth-Token`; empty for none.
     pub token: String,
     http: reqwest::Client,
@@ -148,6 +150,7 @@ impl Api {
                 switching_off.switch_off(&order).await.unwrap();
             }
         });
+        let feed = Feed::new(&clock);
         let health = HealthSources {
             switch: Arc::new(move || switch.clone()),
         };
@@ -160,7 +163,8 @@ impl Api {
             health,
             clock,
         )
-        .with_login_failures(ADMIN, NonZeroU32::new(failures).unwrap())
+        .with_login_failures(NonZeroU32::new(failures).unwrap())
+        .with_feed(feed.clone())
         .with_cors_origins(vec!["https://ui.example".into()]);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -172,6 +176,7 @@ impl Api {
             address,
             registry,
             store,
+            feed,
             token: ADMIN.into(),
             http: reqwest::Client::builder().no_proxy().build().unwrap(),
             router: Arc::new(Router::new(index)),

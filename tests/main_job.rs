@@ -449,3 +449,42 @@ async fn the_demo_shows_a_call_and_ends_well() {
     }
     assert!(!text.contains("BAD SIGNATURE"), "{text}");
 }
+
+#[tokio::test]
+async fn the_dialplans_event_application_fires_a_webhook_that_nobody_defined() {
+    let gate = Gate::new();
+    let receiver = Receiver::start().await;
+    let uri = receiver.uri("/missed_call");
+    let fire = support::capture::event(&[
+        ("Event-Subclass", "switchhook::webhook"),
+        ("Event-Name", "CUSTOM"),
+        ("Core-UUID", "bd449c15-abdc-4f45-a85b-156e559d301f"),
+        ("Event-Date-Timestamp", "1795248023065845"),
+        ("Event-Sequence", "42"),
+        ("Unique-ID", "04e9b6ee-17ad-490a-808e-62c4d6ba7c0b"),
+        ("Caller-Caller-ID-Number", "+15550001111"),
+        ("uri", &uri),
+        ("custom_data.some_id", "123abc"),
+    ]);
+    let switch = Switch::start([Script::subscribed().pass(&gate).say(fire)]).await;
+    let home = Home::new(switch.port());
+    let daemon = home.serve().await;
+    let subscription = switch.heard("event plain").await.command;
+    assert!(
+        subscription.contains("CUSTOM switchhook::webhook"),
+        "{subscription}"
+    );
+    gate.open();
+    let mut receiver = receiver;
+    let request = receiver.next().await;
+    assert_eq!(request.target, "/missed_call");
+    assert_eq!(request.trigger(), "callflow_webhook");
+    assert_eq!(request.field("some_id"), "123abc");
+    assert_eq!(request.field("caller_id_number"), "+15550001111");
+    let attempt = loop {
+        if let Some(attempt) = daemon.attempts().await.pop() {
+            break attempt;
+        }
+    };
+    assert_eq!(attempt["hook_event"], "callflow_webhook");
+}

@@ -1,6 +1,7 @@
 //! Builds the parts, starts them in order, and stops them in the reverse one. The only room that knows all
 //! others.
 
+mod desk;
 mod pipeline;
 
 use std::net::SocketAddr;
@@ -15,10 +16,12 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
+use self::desk::{House, Waiting};
 use self::pipeline::Pipeline;
 pub use self::pipeline::PipelineStats;
 use crate::api::{self, ApiState, Feed, HealthSources, SwitchHealth};
 use crate::call::{Fact, Payload, Rules, Tracker, TrackerConfig};
+use crate::callflow::{self, CallflowConfig};
 use crate::config::Config;
 use crate::delivery::{
     Backoff, DeliveryConfig, DeliveryHandle, Dispatcher, Guard, Inputs, SendConfig, Sender,
@@ -102,6 +105,10 @@ impl App {
             address: config.api.listen.clone(),
             source,
         })?;
+        let outbound = match config.outbound.listen.as_str() {
+            "" => None,
+            address => Some(listen("[outbound] listen", address).await?),
+        };
         let opened = Store::open(store_config(&config), clock.clone())?;
         let store = opened.store;
         let admin_token = admin_token(&config)?;
@@ -121,9 +128,12 @@ impl App {
             clock.clone(),
         );
         let feed = Feed::new(&clock);
-        let seen = feed.clone();
-        let dispatcher =
-            dispatcher.watched_by(move |made| seen.attempted(&made.delivery, &made.attempt));
+        let waiting = Waiting::default();
+        let (shown, waited_for) = (feed.clone(), waiting.clone());
+        let dispatcher = dispatcher.watched_by(move |seen| {
+            shown.attempted(&seen.delivery, &seen.attempt);
+            waited_for.attempted(seen);
+        });
         let registry = Registry::load(
             store.clone(),
             Arc::clone(&index),
@@ -146,6 +156,7 @@ impl App {
         let pipeline = Pipeline::new(
             client,
             tracker,
+            tracker_config(&config),
             Arc::clone(&registry),
             store.clone(),
             feed.clone(),
@@ -163,10 +174,26 @@ impl App {
             health_sources(link.clone(), pipeline_stats),
             clock.clone(),
         )
-        .with_feed(feed)
+        .with_feed(feed.clone())
         .with_cors_origins(config.api.cors_origins.clone());
         let (stop_reading, reading_stops) = watch::channel(false);
         let (stop_api, api_stops) = watch::channel(false);
+        if let Some(listener) = outbound {
+            let house = House {
+                registry: Arc::clone(&registry),
+                router: Router::new(Arc::clone(&index)),
+                store: store.clone(),
+                feed: feed.clone(),
+                waiting,
+            };
+            tokio::spawn(callflow::serve(
+                listener,
+                Arc::new(house),
+                callflow_config(&config),
+                Arc::default(),
+                api_stops.clone(),
+            ));
+        }
         let warden = Warden {
             registry,
             router: Router::new(index),
@@ -413,6 +440,24 @@ fn tracker_config(config: &Config) -> TrackerConfig {
     }
 }
 
+fn callflow_config(config: &Config) -> CallflowConfig {
+    CallflowConfig {
+        remote_modules: config.callflow.remote_modules.clone(),
+        domain: Some(config.callflow.domain.clone()).filter(|domain| !domain.is_empty()),
+        limits: limits(config),
+        tracker: tracker_config(config),
+        ..CallflowConfig::default()
+    }
+}
+
+/// How large a frame of the switch may be.
+fn limits(config: &Config) -> Limits {
+    Limits {
+        head: usize::try_from(config.switch.max_header_bytes).unwrap_or(usize::MAX),
+        body: usize::try_from(config.switch.max_body_bytes).unwrap_or(usize::MAX),
+    }
+}
+
 /// How the switch is reached, as the configuration says.
 ///
 /// # Errors
@@ -427,10 +472,7 @@ pub fn client_config(config: &Config, clock: Clock) -> Result<ClientConfig, Comm
     client.user = switch.user.clone();
     client.connect_timeout = switch.connect_timeout_ms.0;
     client.heartbeat_timeout = switch.heartbeat_timeout_ms.0;
-    client.limits = Limits {
-        head: usize::try_from(switch.max_header_bytes).unwrap_or(usize::MAX),
-        body: usize::try_from(switch.max_body_bytes).unwrap_or(usize::MAX),
-    };
+    client.limits = limits(config);
     client.clock = clock;
     Ok(client)
 }

@@ -12,9 +12,10 @@ use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
 use crate::api::Feed;
-use crate::call::{Fact, Payload, Snapshot, Tracker, Wanted};
+use crate::call::{Fact, Payload, Snapshot, Tracker, TrackerConfig, Wanted};
+use crate::callflow::{ACTION_SUBCLASS, action_of_event};
 use crate::esl::{Client, Command, Event, Notice, Wanted as Subscription};
-use crate::hook::Router;
+use crate::hook::{Record, Router};
 use crate::registry::Registry;
 use crate::store::channels::ChannelChange;
 use crate::store::{Intake, Store};
@@ -57,6 +58,8 @@ struct Gathering {
 pub(super) struct Pipeline {
     client: Client,
     tracker: Tracker,
+    /// How a leg is read, also for actions.
+    reading: TrackerConfig,
     router: Router,
     registry: Arc<Registry>,
     store: Store,
@@ -82,6 +85,7 @@ impl Pipeline {
     pub(super) fn new(
         client: Client,
         tracker: Tracker,
+        reading: TrackerConfig,
         registry: Arc<Registry>,
         store: Store,
         feed: Feed,
@@ -92,6 +96,7 @@ impl Pipeline {
         Self {
             client,
             tracker,
+            reading,
             router,
             registry,
             store,
@@ -144,8 +149,10 @@ impl Pipeline {
         };
         let (names, subclasses) = wanted.events_needed();
         let mut subscription = Subscription::default();
+        // Actions of the dialplan need no hook.
+        let subclasses = subclasses.iter().map(String::as_str);
         let custom = subclasses
-            .iter()
+            .chain([ACTION_SUBCLASS])
             .map(|subclass| format!("CUSTOM {subclass}"));
         for event in names.iter().cloned().chain(custom) {
             if let Err(problem) = subscription.insert(&event) {
@@ -217,9 +224,31 @@ impl Pipeline {
             info!("the switch counts other sessions than we do: asking it which are alive");
             self.ask_for_channels();
         }
-        self.tell().await;
+        let action = self.action_in(event);
+        self.tell(action).await;
         if self.tracker.met_subscription() != self.all_calls {
             self.subscribe();
+        }
+    }
+
+    /// The webhook action that the dialplan's `event` application asks for.
+    fn action_in(&self, event: &Event) -> Option<Record> {
+        let accounts = self.registry.accounts();
+        let index = self.registry.index();
+        let find = |account_id: &str, id: &str| index.get(account_id, id);
+        match action_of_event(event, &accounts, &self.reading, find) {
+            Ok(action) => {
+                let record = action?.record(&self.router, &accounts);
+                self.feed.recorded(&record);
+                Some(record)
+            }
+            Err(problem) => {
+                warn!(
+                    call_id = event.text("Unique-ID").as_deref(),
+                    "the dialplan's webhook event is passed over: {problem}"
+                );
+                None
+            }
         }
     }
 
@@ -286,7 +315,7 @@ impl Pipeline {
         let now = self.switch_time();
         self.tracker
             .reconcile(&gathering.snapshot, now, &accounts, &mut self.facts);
-        self.tell().await;
+        self.tell(None).await;
     }
 
     /// What the switch's clock says.
@@ -313,14 +342,15 @@ impl Pipeline {
             self.registry.accounts().fallback(),
             payload,
         ));
-        self.tell().await;
+        self.tell(None).await;
     }
 
     /// Hands the facts that somebody wants to the store, and with them what the tracker remembers, so that
     /// a restart knows of every leg whose beginning was told.
-    async fn tell(&mut self) {
+    async fn tell(&mut self, action: Option<Record>) {
         let accounts = self.registry.accounts();
         let mut intake = Intake::default();
+        intake.records.extend(action);
         for fact in self.facts.drain(..) {
             self.stats.facts.fetch_add(1, Ordering::Relaxed);
             if let Some(record) = self.router.route(&fact, &accounts) {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering as Atomic};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
@@ -93,6 +94,8 @@ pub struct Seen {
     pub delivery: Delivery,
     /// The attempt, as it is recorded.
     pub attempt: Attempt,
+    /// The answer's body, up to 64 KiB of it.
+    pub body: Bytes,
 }
 
 /// Numbers for health and metrics.
@@ -175,6 +178,8 @@ struct Done {
     hook: Arc<Hook>,
     answer: Answer,
     attempts: Vec<Attempt>,
+    /// The body of each attempt's answer.
+    bodies: Vec<Bytes>,
     decision: Decision,
 }
 
@@ -687,7 +692,7 @@ impl Dispatcher {
     }
 
     fn report(&self, done: &Done) {
-        for attempt in &done.attempts {
+        for (attempt, body) in done.attempts.iter().zip(&done.bodies) {
             match attempt.result {
                 AttemptResult::Success => self.stats.succeeded.fetch_add(1, Atomic::Relaxed),
                 _ => self.stats.failed.fetch_add(1, Atomic::Relaxed),
@@ -696,6 +701,7 @@ impl Dispatcher {
                 watch(&Seen {
                     delivery: done.delivery.clone(),
                     attempt: attempt.clone(),
+                    body: body.clone(),
                 });
             }
         }
@@ -1020,6 +1026,7 @@ async fn carry_out(
     };
     let mut decision = decide(&sent.answer);
     let answer = sent.answer.clone();
+    let mut bodies = vec![sent.resp_body.clone()];
     let mut attempts = vec![record(sent, number, retries_left, began)];
     if let Some(failover) = &settings.failover_uri
         && answer.asks_for_failover()
@@ -1029,6 +1036,7 @@ async fn carry_out(
         if sent.answer.is_success() {
             decision = Decision::Delivered;
         }
+        bodies.push(sent.resp_body.clone());
         attempts.push(record(sent, number, retries_left, began));
     }
     Done {
@@ -1036,6 +1044,7 @@ async fn carry_out(
         hook,
         answer,
         attempts,
+        bodies,
         decision,
     }
 }

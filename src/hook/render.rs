@@ -37,7 +37,11 @@ fn fields<'a>(fact: &'a Fact, hook: &'a Hook, webhook_id: WebhookId) -> Vec<(&'a
         ),
         ("account_id", text(&fact.account_id)),
     ];
-    let ours = first.into_iter().chain(
+    // A trigger's own field of the same name says more (`webhook_id` of `webhook_disabled`).
+    let first = first
+        .into_iter()
+        .filter(|(name, _)| fact.payload.get(name).is_none());
+    let ours = first.chain(
         fact.payload
             .iter()
             .map(|(name, value)| (name, Cow::Borrowed(value))),

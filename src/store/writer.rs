@@ -350,7 +350,7 @@ impl Writer {
         jobs.into_iter().for_each(Job::answer);
         for waiting in waiting {
             // Whoever wanted to know may have gone.
-            drop(waiting.send(()));
+            let _ = waiting.send(());
         }
         self.queue.release(records, bytes);
     }

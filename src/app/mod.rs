@@ -156,7 +156,6 @@ impl App {
         let pipeline = Pipeline::new(
             client,
             tracker,
-            tracker_config(&config),
             Arc::clone(&registry),
             store.clone(),
             feed.clone(),

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
 use crate::api::Feed;
-use crate::call::{Fact, Payload, Snapshot, Tracker, TrackerConfig, Wanted};
+use crate::call::{Fact, Payload, Snapshot, Tracker, Wanted};
 use crate::callflow::{ACTION_SUBCLASS, action_of_event};
 use crate::esl::{Client, Command, Event, Notice, Wanted as Subscription};
 use crate::hook::{Record, Router};
@@ -58,8 +58,6 @@ struct Gathering {
 pub(super) struct Pipeline {
     client: Client,
     tracker: Tracker,
-    /// How a leg is read, also for actions.
-    reading: TrackerConfig,
     router: Router,
     registry: Arc<Registry>,
     store: Store,
@@ -85,7 +83,6 @@ impl Pipeline {
     pub(super) fn new(
         client: Client,
         tracker: Tracker,
-        reading: TrackerConfig,
         registry: Arc<Registry>,
         store: Store,
         feed: Feed,
@@ -96,7 +93,6 @@ impl Pipeline {
         Self {
             client,
             tracker,
-            reading,
             router,
             registry,
             store,
@@ -236,7 +232,7 @@ impl Pipeline {
         let accounts = self.registry.accounts();
         let index = self.registry.index();
         let find = |account_id: &str, id: &str| index.get(account_id, id);
-        match action_of_event(event, &accounts, &self.reading, find) {
+        match action_of_event(event, &accounts, self.tracker.config(), find) {
             Ok(action) => {
                 let record = action?.record(&self.router, &accounts);
                 self.feed.recorded(&record);

@@ -188,6 +188,11 @@ impl Tracker {
         stays.then_some(Mismatch { switch, tracked })
     }
 
+    /// How it reads a leg.
+    pub fn config(&self) -> &TrackerConfig {
+        &self.config
+    }
+
     /// How many legs live.
     pub fn live_legs(&self) -> usize {
         self.book.legs.len()

@@ -6,6 +6,7 @@
 pub mod api;
 pub mod capture;
 pub mod daemon;
+pub mod exchange;
 pub mod office;
 pub mod receiver;
 pub mod switch;

@@ -7,6 +7,7 @@ pub mod api;
 pub mod caller;
 pub mod capture;
 pub mod daemon;
+pub mod exchange;
 pub mod office;
 pub mod receiver;
 pub mod switch;

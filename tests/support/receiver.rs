@@ -76,6 +76,8 @@ pub enum Behaviour {
     Stall,
     /// Closes the connection without an answer.
     HangUp,
+    /// Resets the connection.
+    Reset,
     /// Answers 200 with a body that comes a byte at a time and never ends.
     Drip,
 }
@@ -206,6 +208,7 @@ async fn talk(
         let _ = sender.send(request);
         match behaviour {
             Behaviour::HangUp => return Ok(()),
+            Behaviour::Reset => return socket.set_zero_linger(),
             Behaviour::Stall => std::future::pending().await,
             Behaviour::Drip => {
                 socket

@@ -986,6 +986,7 @@ async fn the_legs_that_are_alive_are_remembered_with_the_events_that_say_so() {
     opened.store.offer(intake).unwrap();
     committed(&mut opened, 1).await;
     let end = Intake {
+        committed: None,
         records: Vec::new(),
         channels: vec![change("A", Some(b"answered")), change("B", None)],
     };

@@ -495,15 +495,20 @@ async fn a_receiver_that_always_answers_with_itself_is_asked_three_times_over() 
         story.variable("callflow_error"),
         "flow.answer.answer.answer: flows fetched by flows go 3 levels deep at most"
     );
-    // To the receivers these are four events and not one told four times.
+    // To the receivers these are four events and not one told four times, and so they are to a hook that
+    // listens.
     let actions = place.house.actions.lock().unwrap();
-    let mut ids: Vec<_> = actions
-        .iter()
-        .map(|action| Delivery::new(&action.fact, &action.hook).webhook_id)
-        .collect();
-    ids.sort_unstable();
-    ids.dedup();
-    assert_eq!(ids.len(), 4);
+    let listener = &actions[0].hook;
+    for own in [true, false] {
+        let id = |action: &WebhookAction| {
+            let hook = if own { &action.hook } else { listener };
+            Delivery::new(&action.fact, hook).webhook_id
+        };
+        let mut ids: Vec<_> = actions.iter().map(id).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), 4);
+    }
 }
 
 #[tokio::test]

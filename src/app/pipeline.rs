@@ -13,7 +13,7 @@ use tracing::{debug, error, info, warn};
 
 use crate::api::Feed;
 use crate::call::{Fact, Payload, Snapshot, Tracker, Wanted};
-use crate::callflow::{ACTION_SUBCLASS, action_of_event};
+use crate::callflow::{EVENT_SUBCLASS, action_of_event};
 use crate::esl::{Client, Command, Event, Notice, Wanted as Subscription};
 use crate::hook::{Record, Router};
 use crate::registry::Registry;
@@ -148,7 +148,7 @@ impl Pipeline {
         // Actions of the dialplan need no hook.
         let subclasses = subclasses.iter().map(String::as_str);
         let custom = subclasses
-            .chain([ACTION_SUBCLASS])
+            .chain([EVENT_SUBCLASS])
             .map(|subclass| format!("CUSTOM {subclass}"));
         for event in names.iter().cloned().chain(custom) {
             if let Err(problem) = subscription.insert(&event) {

@@ -12,7 +12,7 @@ use crate::hook::{Delivery, Document, Hook, Mistakes, Record, Router, Verb};
 use crate::trigger::Trigger;
 
 /// The subclass of the CUSTOM event by which the dialplan's `event` application asks for an action.
-pub const ACTION_SUBCLASS: &str = "switchhook::webhook";
+pub const EVENT_SUBCLASS: &str = "switchhook::webhook";
 
 /// How long a call waits for instructions where it does not say.
 const DEFAULT_WAIT: Duration = Duration::from_secs(5);
@@ -85,7 +85,7 @@ pub fn action_of_event(
     config: &TrackerConfig,
     find: impl FnOnce(&str, &str) -> Option<Arc<Hook>>,
 ) -> Result<Option<WebhookAction>, ActionError> {
-    if event.name() != "CUSTOM" || event.subclass().as_deref() != Some(ACTION_SUBCLASS) {
+    if event.name() != "CUSTOM" || event.subclass().as_deref() != Some(EVENT_SUBCLASS) {
         return Ok(None);
     }
     let fact = fact_of_action(event, accounts, config);

@@ -18,7 +18,7 @@ mod schema;
 mod server;
 mod text;
 
-pub use action::{ACTION_SUBCLASS, ActionError, WebhookAction, action_of_event};
+pub use action::{ActionError, EVENT_SUBCLASS, WebhookAction, action_of_event};
 pub use desk::{Desk, DeskError, StoredFlow, WebhookAnswer};
 pub use dry::{Step, dry_run};
 pub use flow::{Flow, Rules, check_callflow};

@@ -105,6 +105,8 @@ pub(super) struct Walk<'a, D> {
     visited: Vec<Arc<str>>,
     places: Vec<Place>,
     steps: usize,
+    /// `Event-Sequence` of what the last action told.
+    told: Option<u64>,
 }
 
 impl<'a, D: Desk> Walk<'a, D> {
@@ -124,6 +126,7 @@ impl<'a, D: Desk> Walk<'a, D> {
             visited: Vec::new(),
             places: Vec::new(),
             steps: 0,
+            told: None,
         }
     }
 
@@ -482,7 +485,16 @@ impl<'a, D: Desk> Walk<'a, D> {
         let started = Instant::now();
         let wait = wait_of(said, hook.settings.verb);
         let accounts = self.desk.accounts();
-        let fact = fact_of_action(self.call.channel(), &accounts, &self.config.tracker);
+        let mut fact = fact_of_action(self.call.channel(), &accounts, &self.config.tracker);
+        // Where the switch has said nothing new since the last action, the hooks that listen would take the
+        // two for one: the second is told by its time.
+        match self.told.replace(fact.sequence) {
+            Some(told) if told == fact.sequence => {
+                fact.sequence = 0;
+                fact.at = fact.at.after(Duration::from_micros(self.steps as u64));
+            }
+            _ => {}
+        }
         let action = WebhookAction {
             fact,
             hook: Arc::clone(hook),

@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,7 +19,14 @@ use super::capture;
 
 /// The recorded leg that every leg here is made from.
 const RECORDED: &str = "socket-async-full.outbound.esl";
+static RECORDED_LINES: LazyLock<String> = LazyLock::new(|| {
+    let recorded = &capture::frames(&capture::read(RECORDED))[0];
+    capture::head(recorded).to_owned()
+});
 const RECORDED_UUID: &str = "08ba3683-32e0-49da-a937-866f6e22fc9f";
+
+/// `Event-Sequence` of the next event.
+static SEQUENCE: AtomicU64 = AtomicU64::new(5_000);
 
 pub const GOODBYE: &str = "Content-Type: text/disconnect-notice\nContent-Disposition: disconnect\n\
                            Content-Length: 67\n\nDisconnected, goodbye.\nSee you at ClueCon! http://www.cluecon.com/\n";
@@ -180,13 +188,17 @@ impl Caller {
 
     /// The lines of an event of this leg.
     fn lines(&self, name: &str, more: &[(&str, &str)]) -> String {
-        let recorded = &capture::frames(&capture::read(RECORDED))[0];
-        let mut text = String::new();
-        for line in capture::head(recorded).lines() {
+        let mut text = String::with_capacity(RECORDED_LINES.len() + 1_024);
+        for line in RECORDED_LINES.lines() {
             let (header, _) = line.split_once(": ").unwrap();
             let variable = header.strip_prefix("variable_").unwrap_or_default();
             match header {
                 "Content-Type" | "Reply-Text" | "Socket-Mode" | "Control" => {}
+                // Every event of a switch has a number of its own.
+                "Event-Sequence" => {
+                    let sequence = SEQUENCE.fetch_add(1, Ordering::Relaxed);
+                    text.push_str(&format!("{header}: {sequence}\n"));
+                }
                 "Event-Name" => text.push_str(&format!("Event-Name: {name}\n")),
                 "Caller-Destination-Number" if self.destination.is_some() => {
                     let number = encode(self.destination.as_ref().unwrap());

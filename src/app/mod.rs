@@ -30,7 +30,7 @@ use crate::delivery::{
 use crate::esl::{Client, ClientConfig, CommandError, Limits, Password, StatusReader};
 use crate::hook::{Index, RateLimit, Router};
 use crate::registry::Registry;
-use crate::store::{Intake, Store, StoreConfig, StoreError, channels, hooks};
+use crate::store::{Store, StoreConfig, StoreError, channels, hooks};
 use crate::time::Clock;
 use crate::trigger::Trigger;
 
@@ -197,6 +197,8 @@ impl App {
             registry,
             router: Router::new(index),
             store: store.clone(),
+            delivery: delivery.clone(),
+            patience: config.store.stall_timeout_ms.0,
             clock,
         };
         tokio::spawn(warden.run(switched_off));
@@ -272,6 +274,9 @@ struct Warden {
     registry: Arc<Registry>,
     router: Router,
     store: Store,
+    delivery: DeliveryHandle,
+    /// How long it waits for the store.
+    patience: Duration,
     clock: Clock,
 }
 
@@ -286,6 +291,9 @@ impl Warden {
                 Ok(None) => {}
                 Err(problem) => {
                     warn!(hook_id = %off.hook_id, "cannot be switched off in the store: {problem}");
+                    // It is as it was, so it goes on, and is switched off when it fails again.
+                    self.delivery
+                        .hook_changed(off.key, &off.account_id, &off.hook_id);
                 }
             }
         }
@@ -305,10 +313,13 @@ impl Warden {
         let Some(record) = self.router.route(&fact, &self.registry.accounts()) else {
             return;
         };
-        let mut intake = Intake::from(record);
-        while let Err(refused) = self.store.offer(intake) {
-            intake = refused;
-            self.store.room().await;
+        let Err(refused) = self.store.offer(record) else {
+            return;
+        };
+        // With a bound: a store that closes has room no more.
+        let room = tokio::time::timeout(self.patience, self.store.room()).await;
+        if room.is_err() || self.store.offer(refused).is_err() {
+            warn!(hook_id = %off.hook_id, "the store takes nothing: nobody is told that the hook was switched off");
         }
     }
 }

@@ -2,7 +2,7 @@
 //! locked; requests run in tasks of their own and report back.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering as Atomic};
 use std::time::Duration;
@@ -15,13 +15,13 @@ use tracing::{debug, info, warn};
 use super::attempt::{in_words, record};
 use super::disabler::Disabler;
 use super::endpoint::{Endpoint, Gate};
-use super::queue::Queue;
+use super::queue::{Off, Queue};
 use super::send::Sender;
 use super::verdict::{Answer, Backoff, Decision, decide};
 use crate::hook::{Delivery, Hook, Index, Ordering, RateLimit};
 use crate::store::attempts::{Attempt, AttemptResult};
 use crate::store::deliveries::{self, State};
-use crate::store::{Next, Outcome, Settled, Store};
+use crate::store::{Next, Outcome, Settled, Store, StoreError};
 use crate::time::{Clock, Timestamp};
 
 /// Deliveries of one hook in memory at most.
@@ -40,6 +40,10 @@ const BITE: usize = 500;
 const HOOK_DISABLED: &str = "hook disabled";
 /// Why the deliveries of a hook that is gone are not sent.
 const HOOK_DELETED: &str = "hook deleted";
+/// Endpoints that are remembered though nothing goes to them: an endpoint's limiter remembers its burst.
+const ENDPOINTS_KEPT: usize = 1_000;
+/// The pause before the store is asked again, or told again, what it could not do.
+const STORE_PAUSE: Duration = Duration::from_secs(1);
 /// The longest sleep for a time of day: clocks are set.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 
@@ -176,6 +180,8 @@ enum Wake {
 struct Done {
     delivery: Delivery,
     hook: Arc<Hook>,
+    /// Where it went: the hook may go elsewhere by now.
+    endpoint: Arc<str>,
     answer: Answer,
     attempts: Vec<Attempt>,
     /// The body of each attempt's answer.
@@ -189,7 +195,14 @@ struct Fetched {
     rows: Vec<Delivery>,
     more: bool,
     next_due: Option<Timestamp>,
-    failed: bool,
+    /// How it was asked: only for the oldest of each call.
+    strict: bool,
+}
+
+/// What was pending in a queue is ended, or somebody called that off.
+struct Emptied {
+    queue: i64,
+    go_on: Arc<AtomicBool>,
 }
 
 /// The channels into the dispatcher.
@@ -214,13 +227,20 @@ pub struct Dispatcher {
     timers: BinaryHeap<Reverse<(Instant, Wake)>>,
     taken: usize,
     in_flight: usize,
-    unsettled: usize,
+    /// Deliveries whose outcome is not committed yet, and their queues.
+    unsettled: HashMap<i64, i64>,
+    /// So many endpoints are too many.
+    prune_at: usize,
     stopping: bool,
     commands: mpsc::UnboundedReceiver<Command>,
     done: (mpsc::UnboundedSender<Done>, mpsc::UnboundedReceiver<Done>),
     fetched: (
         mpsc::UnboundedSender<Fetched>,
         mpsc::UnboundedReceiver<Fetched>,
+    ),
+    emptied: (
+        mpsc::UnboundedSender<Emptied>,
+        mpsc::UnboundedReceiver<Emptied>,
     ),
     switch_off: mpsc::UnboundedSender<SwitchOff>,
     watch: Option<Watch>,
@@ -257,11 +277,13 @@ impl Dispatcher {
             timers: BinaryHeap::new(),
             taken: 0,
             in_flight: 0,
-            unsettled: 0,
+            unsettled: HashMap::new(),
+            prune_at: ENDPOINTS_KEPT,
             stopping: false,
             commands: inbox,
             done: mpsc::unbounded_channel(),
             fetched: mpsc::unbounded_channel(),
+            emptied: mpsc::unbounded_channel(),
             switch_off,
             watch: None,
         };
@@ -277,7 +299,7 @@ impl Dispatcher {
     /// Sends what is due until it is told to stop. What an earlier run left in the store comes first.
     pub async fn run(mut self, mut inputs: Inputs) {
         self.take_up().await;
-        while !(self.stopping && self.in_flight == 0 && self.unsettled == 0) {
+        while !(self.stopping && self.in_flight == 0 && self.unsettled.is_empty()) {
             let next_timer = self.timers.peek().map(|Reverse((at, _))| *at);
             let timer = async {
                 match next_timer {
@@ -292,6 +314,7 @@ impl Dispatcher {
                 Some(settled) = inputs.settled.recv() => self.on_settled(settled),
                 Some(command) = self.commands.recv() => self.on_command(command),
                 Some(fetched) = self.fetched.1.recv() => self.on_fetched(fetched),
+                Some(emptied) = self.emptied.1.recv() => self.on_emptied(&emptied),
                 Some(deliveries) = inputs.committed.recv() => self.on_committed(deliveries),
                 () = timer => self.on_timer(),
                 else => break,
@@ -306,7 +329,7 @@ impl Dispatcher {
                 Ok(queues) => break queues,
                 Err(error) => {
                     warn!("cannot read what is still to be sent, trying again: {error}");
-                    tokio::time::sleep(Duration::from_secs(1)).await;
+                    tokio::time::sleep(STORE_PAUSE).await;
                 }
             }
         };
@@ -320,24 +343,37 @@ impl Dispatcher {
             );
         }
         for (key, earliest) in queues {
-            let hook = hooks.get(&key).cloned();
-            if hook.is_none() && key > 0 {
-                self.empty(key, HOOK_DELETED);
-                continue;
-            }
             let queue = self.queues.entry(key).or_default();
             queue.due_at(Some(earliest));
-            if let Some(hook) = hook {
-                queue.endpoint = Some(Arc::clone(&hook.settings.endpoint));
-                queue.limit_to(hook.settings.rate_limit);
-                queue.strict = hook.settings.ordering == Ordering::Strict;
-                if !hook.is_on() {
-                    queue.off = true;
-                    self.empty(key, HOOK_DISABLED);
-                    continue;
-                }
-            }
+            self.follow(key, hooks.get(&key).map(|hook| &**hook));
+            self.empty(key);
             self.wait_for_due(key);
+        }
+    }
+
+    /// Makes a queue do as its hook says. One without a stored hook (`key` is negative) has its deliveries to
+    /// say so.
+    fn follow(&mut self, key: i64, hook: Option<&Hook>) {
+        if key < 0 && hook.is_none() {
+            return;
+        }
+        self.queues.entry(key).or_default().follow(hook);
+        if let Some(hook) = hook {
+            self.move_to(key, &hook.settings.endpoint);
+        }
+    }
+
+    /// From now on a queue has its turns at this endpoint.
+    fn move_to(&mut self, key: i64, endpoint: &Arc<str>) {
+        let Some(queue) = self.queues.get_mut(&key) else {
+            return;
+        };
+        let before = queue.endpoint.replace(Arc::clone(endpoint));
+        if let Some(before) = before.filter(|before| before != endpoint)
+            && std::mem::take(&mut queue.in_turn)
+            && let Some(before) = self.endpoints.get_mut(&before)
+        {
+            before.turns.retain(|turn| *turn != key);
         }
     }
 
@@ -348,10 +384,7 @@ impl Dispatcher {
                 account_id,
                 id,
             } => self.on_hook_changed(key, &account_id, &id),
-            Command::Due { queue } => {
-                self.queues.entry(queue).or_default().spill();
-                self.refill(queue);
-            }
+            Command::Due { queue } => self.on_due(queue),
             Command::FailureCounts(answer) => {
                 let now = Instant::now();
                 let hooks = self.index.all();
@@ -371,65 +404,94 @@ impl Dispatcher {
         }
     }
 
+    fn on_due(&mut self, key: i64) {
+        if !self.queues.contains_key(&key) {
+            let hook = self.index.all().into_iter().find(|hook| hook.key == key);
+            self.follow(key, hook.as_deref());
+        }
+        self.queues.entry(key).or_default().queued_again();
+        self.empty(key);
+        self.refill(key);
+    }
+
     fn on_hook_changed(&mut self, key: i64, account_id: &str, id: &str) {
         self.disabler.flush(key);
         let hook = self.index.get(account_id, id);
-        let reason = match &hook {
-            None => Some(HOOK_DELETED),
-            Some(hook) if !hook.is_on() => Some(HOOK_DISABLED),
-            Some(_) => None,
-        };
         let queue = self.queues.entry(key).or_default();
         let before = queue.taken();
         queue.evict();
+        // What waits in the store may have waited for this.
+        queue.spill();
         self.taken = self.taken + queue.taken() - before;
-        queue.off = reason.is_some();
         if let Some(emptying) = queue.emptying.take() {
             emptying.store(false, Atomic::Relaxed);
         }
-        if let Some(hook) = &hook {
-            queue.endpoint = Some(Arc::clone(&hook.settings.endpoint));
-            queue.limit_to(hook.settings.rate_limit);
-        }
-        match reason {
-            Some(reason) => self.empty(key, reason),
-            None => self.refill(key),
-        }
-        self.forget_if_idle(key);
+        self.follow(key, hook.as_deref());
+        self.empty(key);
+        self.refill(key);
     }
 
-    /// Ends what is pending in a queue without sending it, in bites, so that the writer stays free for
+    /// Ends what is pending in a queue whose hook is off or gone, in bites, so that the writer stays free for
     /// others. A switched-off hook's deliveries can be recovered; a deleted one's cannot.
-    fn empty(&mut self, key: i64, reason: &'static str) {
-        let go_on = Arc::new(AtomicBool::new(true));
-        self.queues.entry(key).or_default().emptying = Some(Arc::clone(&go_on));
-        let store = self.store.clone();
-        let state = match reason {
-            HOOK_DISABLED => State::Skipped,
-            _ => State::Failed,
+    fn empty(&mut self, key: i64) {
+        let Some(queue) = self.queues.get_mut(&key) else {
+            return;
         };
+        let (state, reason) = match queue.off {
+            Some(Off::Disabled) => (State::Skipped, HOOK_DISABLED),
+            Some(Off::Deleted) => (State::Failed, HOOK_DELETED),
+            Some(Off::Failing) | None => return,
+        };
+        if queue.emptying.is_some() {
+            queue.came_meanwhile = true;
+            return;
+        }
+        let go_on = Arc::new(AtomicBool::new(true));
+        queue.emptying = Some(Arc::clone(&go_on));
+        let store = self.store.clone();
+        let emptied = self.emptied.0.clone();
         tokio::spawn(async move {
             let mut all = 0;
             while go_on.load(Atomic::Relaxed) {
-                match store
-                    .write(move |tx| deliveries::end_pending(tx, key, state, reason, BITE))
-                    .await
-                {
+                let still = Arc::clone(&go_on);
+                let bite = store.write(move |tx| match still.load(Atomic::Relaxed) {
+                    true => deliveries::end_pending(tx, key, state, reason, BITE),
+                    false => Ok(0),
+                });
+                match bite.await {
                     Ok(0) => break,
                     Ok(some) => all += some,
+                    Err(StoreError::Closed) => break,
                     Err(error) => {
                         warn!(
                             queue = key,
-                            "cannot end what is pending ({reason}): {error}"
+                            "cannot end what is pending ({reason}), trying again: {error}"
                         );
-                        tokio::time::sleep(Duration::from_secs(1)).await;
+                        tokio::time::sleep(STORE_PAUSE).await;
                     }
                 }
             }
             if all > 0 {
                 info!(queue = key, deliveries = all, "not sent: {reason}");
             }
+            // A dispatcher that has ended wants to know nothing any more.
+            let _ = emptied.send(Emptied { queue: key, go_on });
         });
+    }
+
+    fn on_emptied(&mut self, emptied: &Emptied) {
+        let Some(queue) = self.queues.get_mut(&emptied.queue) else {
+            return;
+        };
+        let is_ours = |emptying: &Arc<AtomicBool>| Arc::ptr_eq(emptying, &emptied.go_on);
+        if !queue.emptying.as_ref().is_some_and(is_ours) {
+            return;
+        }
+        queue.emptied();
+        if std::mem::take(&mut queue.came_meanwhile) {
+            self.empty(emptied.queue);
+        }
+        self.forget_if_idle(emptied.queue);
     }
 
     fn on_committed(&mut self, deliveries: Vec<Delivery>) {
@@ -441,12 +503,12 @@ impl Dispatcher {
                 continue;
             };
             let window = self.window();
+            if (self.queues.get(&key)).is_none_or(|queue| queue.endpoint.is_none()) {
+                self.follow(key, Some(&hook));
+            }
             let queue = self.queues.entry(key).or_default();
-            let endpoint = queue.endpoint.get_or_insert_with(|| {
-                queue.limiter = hook.settings.rate_limit.map(super::endpoint::Limiter::new);
-                Arc::clone(&hook.settings.endpoint)
-            });
-            let endpoint = Arc::clone(endpoint);
+            let endpoint = queue.endpoint.clone();
+            let endpoint = endpoint.unwrap_or_else(|| Arc::clone(&hook.settings.endpoint));
             let dead = self
                 .endpoints
                 .get(&endpoint)
@@ -461,6 +523,7 @@ impl Dispatcher {
                     touched.push(endpoint);
                 }
             } else {
+                self.empty(key);
                 self.refill(key);
             }
         }
@@ -493,7 +556,8 @@ impl Dispatcher {
         let Some(name) = queue.endpoint.clone() else {
             return;
         };
-        if queue.in_turn || queue.throttled || queue.off || queue.ready() == 0 {
+        let waits = queue.throttled_until.is_some() || queue.off.is_some();
+        if queue.in_turn || waits || queue.ready() == 0 {
             return;
         }
         queue.in_turn = true;
@@ -527,7 +591,7 @@ impl Dispatcher {
                 continue;
             };
             queue.in_turn = false;
-            if queue.off {
+            if queue.off.is_some() {
                 continue;
             }
             let Some(delivery) = queue.next() else {
@@ -541,6 +605,13 @@ impl Dispatcher {
             let Some(queue) = self.queues.get_mut(&key) else {
                 continue;
             };
+            if hook.settings.endpoint != *name {
+                queue.put_back(delivery);
+                self.move_to(key, &hook.settings.endpoint);
+                self.enlist(key);
+                self.wake_endpoint(&hook.settings.endpoint, now);
+                continue;
+            }
             let Some(endpoint) = self.endpoints.get_mut(name) else {
                 continue;
             };
@@ -549,7 +620,7 @@ impl Dispatcher {
                 match queue.limiter {
                     // Only this hook has to wait.
                     Some(_) => {
-                        queue.throttled = true;
+                        queue.throttled_until = Some(at);
                         self.timers.push(Reverse((at, Wake::Queue(key))));
                     }
                     None => {
@@ -563,7 +634,7 @@ impl Dispatcher {
             }
             endpoint.started();
             self.in_flight += 1;
-            self.start(delivery, hook);
+            self.start(delivery, hook, Arc::clone(name));
             self.enlist(key);
             self.refill(key);
         }
@@ -613,7 +684,7 @@ impl Dispatcher {
     }
 
     fn settle(&mut self, delivery: &Delivery, made: u32, attempts: Vec<Attempt>, then: Next) {
-        self.unsettled += 1;
+        self.unsettled.insert(delivery.id, delivery.queue);
         if let (Next::Retry { due_at }, Some(queue)) = (then, self.queues.get_mut(&delivery.queue))
         {
             queue.will_retry(delivery.id, due_at);
@@ -626,13 +697,13 @@ impl Dispatcher {
         });
     }
 
-    fn start(&self, delivery: Delivery, hook: Arc<Hook>) {
+    fn start(&self, delivery: Delivery, hook: Arc<Hook>, endpoint: Arc<str>) {
         let sender = self.sender.clone();
         let done = self.done.0.clone();
         let clock = self.clock.clone();
         let backoff = self.config.backoff;
         tokio::spawn(async move {
-            let report = carry_out(&sender, delivery, hook, &clock, backoff).await;
+            let report = carry_out(&sender, delivery, hook, endpoint, &clock, backoff).await;
             // The dispatcher outlives its requests.
             let _ = done.send(report);
         });
@@ -642,7 +713,7 @@ impl Dispatcher {
         let now = Instant::now();
         self.in_flight -= 1;
         let key = done.delivery.queue;
-        let name = Arc::clone(&done.hook.settings.endpoint);
+        let name = Arc::clone(&done.endpoint);
         let endpoint = self.endpoint(&name);
         let was_open = endpoint.is_circuit_open();
         let opened = endpoint.ended(&done.answer, now);
@@ -735,13 +806,15 @@ impl Dispatcher {
     }
 
     fn is_off(&self, key: i64) -> bool {
-        self.queues.get(&key).is_some_and(|queue| queue.off)
+        self.queues
+            .get(&key)
+            .is_some_and(|queue| queue.off.is_some())
     }
 
     /// Stops a hook's queue at once; the hook itself is switched off by whoever keeps it.
     fn switch_off(&mut self, hook: &Hook, reason: String) {
         if let Some(queue) = self.queues.get_mut(&hook.key) {
-            queue.off = true;
+            queue.off = Some(Off::Failing);
         }
         let _ = self.switch_off.send(SwitchOff {
             key: hook.key,
@@ -766,24 +839,29 @@ impl Dispatcher {
 
     fn on_settled(&mut self, settled: Vec<Settled>) {
         for settled in settled {
-            self.unsettled = self.unsettled.saturating_sub(1);
-            let Some(queue) = self.queues.get_mut(&settled.queue) else {
+            let id = settled.delivery;
+            let Some(key) = self.unsettled.remove(&id) else {
+                continue;
+            };
+            let Some(queue) = self.queues.get_mut(&key) else {
                 continue;
             };
             let before = queue.taken();
-            let retries = settled.state == State::Pending;
-            queue.settled(settled.delivery, retries);
+            let retries = settled.state == State::Pending && !settled.refused;
+            match settled.refused {
+                true => queue.set_aside(id),
+                false => queue.settled(id, retries),
+            }
             self.taken = self.taken + queue.taken() - before;
             if queue.strict && !retries {
                 queue.spill();
             }
-            match (retries, queue.off) {
-                (true, true) => self.empty(settled.queue, HOOK_DISABLED),
-                (true, false) => self.wait_for_due(settled.queue),
-                (false, _) => {}
+            if retries {
+                self.empty(key);
+                self.wait_for_due(key);
             }
-            self.refill(settled.queue);
-            self.forget_if_idle(settled.queue);
+            self.refill(key);
+            self.forget_if_idle(key);
         }
         self.publish();
     }
@@ -797,7 +875,7 @@ impl Dispatcher {
         let Some(queue) = self.queues.get(&key) else {
             return;
         };
-        if !queue.spilled || queue.fetching || queue.off || queue.ready() >= LOW_WATER {
+        if !queue.spilled || queue.fetching || queue.off.is_some() || queue.ready() >= LOW_WATER {
             return;
         }
         let mut room = window.saturating_sub(queue.taken()).min(FETCH);
@@ -838,19 +916,21 @@ impl Dispatcher {
                     more: rows.len() >= room,
                     rows,
                     next_due,
-                    failed: false,
+                    strict,
                 },
                 Err(error) => {
                     warn!(
                         queue = key,
                         "cannot read what is due, trying again: {error}"
                     );
+                    // Until then the queue counts as being asked for, and nobody else asks.
+                    tokio::time::sleep(STORE_PAUSE).await;
                     Fetched {
                         queue: key,
                         rows: Vec::new(),
                         more: true,
                         next_due: None,
-                        failed: true,
+                        strict,
                     }
                 }
             });
@@ -876,19 +956,22 @@ impl Dispatcher {
         let Some(queue) = self.queues.get_mut(&key) else {
             return;
         };
+        let mut rows = fetched.rows;
         if let Some(hook) = &hook {
             queue.strict = hook.settings.ordering == Ordering::Strict;
-            queue.endpoint = Some(Arc::clone(&hook.settings.endpoint));
         }
-        let ordering = hook.map_or(Ordering::Call, |hook| hook.settings.ordering);
+        // Asked for what it may not send by now, or in another order: the store keeps it.
+        let stays = queue.off.is_some() || queue.strict != fetched.strict;
+        if stays {
+            rows.clear();
+        }
+        let ordering = (hook.as_ref()).map_or(Ordering::Call, |hook| hook.settings.ordering);
         let before = queue.taken();
-        queue.fetched(fetched.rows, fetched.more, ordering);
+        queue.fetched(rows, fetched.more || stays, ordering);
         self.taken = self.taken + queue.taken() - before;
         queue.due_at(fetched.next_due);
-        if fetched.failed {
-            let at = Instant::now() + Duration::from_secs(1);
-            self.timers.push(Reverse((at, Wake::Queue(key))));
-            return;
+        if let Some(hook) = &hook {
+            self.move_to(key, &hook.settings.endpoint);
         }
         self.wait_for_due(key);
         self.enlist(key);
@@ -960,7 +1043,10 @@ impl Dispatcher {
         if queue.wake_at == Some(at) {
             queue.wake_at = None;
         }
-        queue.throttled = false;
+        // Only when that is over: to be woken for something else is no leave to ask the limiter again.
+        if queue.throttled_until.is_some_and(|until| until <= at) {
+            queue.throttled_until = None;
+        }
         let endpoint = queue.endpoint.clone();
         self.wait_for_due(key);
         self.refill(key);
@@ -977,15 +1063,25 @@ impl Dispatcher {
         if !queue.is_idle() || queue.limiter.is_some() {
             return;
         }
-        let endpoint = queue.endpoint.clone();
         self.queues.remove(&key);
-        // An endpoint's limiter remembers its burst: it is forgotten only when there are many.
-        if let Some(name) = endpoint
-            && self.endpoints.len() > 1_000
-            && self.endpoints.get(&name).is_some_and(Endpoint::is_idle)
-        {
-            self.endpoints.remove(&name);
+        if self.endpoints.len() > self.prune_at {
+            self.prune();
         }
+    }
+
+    /// Forgets the endpoints that nothing goes to.
+    fn prune(&mut self) {
+        let in_use: HashSet<&Arc<str>> = (self.queues.values())
+            .filter_map(|queue| queue.endpoint.as_ref())
+            .collect();
+        self.endpoints.retain(|name, endpoint| {
+            let is_kept = in_use.contains(name) || endpoint.is_busy();
+            if !is_kept && endpoint.is_circuit_open() {
+                self.stats.circuits_open.fetch_sub(1, Atomic::Relaxed);
+            }
+            is_kept
+        });
+        self.prune_at = ENDPOINTS_KEPT.max(self.endpoints.len() * 2);
     }
 
     fn publish(&self) {
@@ -1004,6 +1100,7 @@ async fn carry_out(
     sender: &Sender,
     delivery: Delivery,
     hook: Arc<Hook>,
+    endpoint: Arc<str>,
     clock: &Clock,
     backoff: Backoff,
 ) -> Done {
@@ -1042,9 +1139,122 @@ async fn carry_out(
     Done {
         delivery,
         hook,
+        endpoint,
         answer,
         attempts,
         bodies,
         decision,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::delivery::{Guard, SendConfig};
+    use crate::hook::Document;
+    use crate::store::{Opened, StoreConfig};
+
+    /// A dispatcher without hooks whose loop does not run: a test does to it what the loop would.
+    fn at_rest(directory: &std::path::Path) -> Dispatcher {
+        // Another test may have done it already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let config = DeliveryConfig {
+            rate: RateLimit {
+                per_second: 100,
+                burst: 100,
+            },
+            in_flight: 32,
+            backoff: Backoff {
+                base: Duration::from_secs(1),
+                cap: Duration::from_secs(60),
+            },
+            disable_after: 0,
+            disable_within: Duration::from_secs(60),
+            log_successes: true,
+        };
+        let send = SendConfig {
+            connect_timeout: Duration::from_secs(1),
+            request_timeout: Duration::from_secs(1),
+            idle_connections: 1,
+        };
+        let store = StoreConfig::new(directory.join("switchhook.db"));
+        let Opened { store, .. } = Store::open(store, Clock::system()).unwrap();
+        let sender = Sender::new(&send, Guard::default()).unwrap();
+        Dispatcher::new(config, store, sender, Arc::default(), Clock::system()).0
+    }
+
+    fn hook(uri: &str) -> Hook {
+        let document: Document = json!({
+            "name": "test", "hook": "dtmf", "uri": uri, "rate_limit": {"per_second": 1, "burst": 1},
+        })
+        .as_object()
+        .unwrap()
+        .clone();
+        Hook::ad_hoc(&"default".into(), document).unwrap()
+    }
+
+    fn delivery(id: i64, hook: &Hook) -> Delivery {
+        Delivery {
+            id,
+            queue: hook.key,
+            account_id: Arc::clone(&hook.account_id),
+            hook_id: Arc::clone(&hook.id),
+            trigger: crate::trigger::Trigger::Dtmf,
+            call_id: None,
+            lane: 0,
+            webhook_id: crate::hook::WebhookId([0; 16]),
+            occurred_at: Clock::system().now(),
+            verb: hook.settings.verb,
+            format: hook.settings.format,
+            body: bytes::Bytes::new(),
+            attempts: 0,
+            due_at: Clock::system().now(),
+            skipped: false,
+            ad_hoc: Some(Arc::new(hook.clone())),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_queue_that_waits_for_its_rate_is_woken_once_however_often_it_is_woken_for_else() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut dispatcher = at_rest(directory.path());
+        let hook = hook("http://127.0.0.1:9/");
+        dispatcher.on_committed((1..=3).map(|id| delivery(id, &hook)).collect());
+        assert_eq!(dispatcher.in_flight, 1);
+        assert_eq!(dispatcher.timers.len(), 1, "for the next one's turn");
+        let earlier = Instant::now();
+        for _ in 0..100 {
+            // As when a retry of it is due.
+            dispatcher.wake_queue(hook.key, earlier);
+        }
+        assert_eq!(dispatcher.timers.len(), 1);
+        let Some(Reverse((at, _))) = dispatcher.timers.pop() else {
+            panic!("it waits for nothing");
+        };
+        tokio::time::sleep_until(at).await;
+        dispatcher.wake_queue(hook.key, at);
+        assert_eq!(dispatcher.in_flight, 2);
+    }
+
+    #[tokio::test]
+    async fn endpoints_of_the_past_are_forgotten() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut dispatcher = at_rest(directory.path());
+        for port in 1..=3 * ENDPOINTS_KEPT {
+            let hook = hook(&format!("http://127.0.0.1:{port}/"));
+            let name = Arc::clone(&hook.settings.endpoint);
+            let endpoint = dispatcher.endpoint(&name);
+            for _ in 0..5 {
+                endpoint.started();
+                endpoint.ended(&Answer::NotConnected, Instant::now());
+            }
+            assert!(endpoint.is_circuit_open());
+            dispatcher.queues.entry(hook.key).or_default().endpoint = Some(name);
+            dispatcher.forget_if_idle(hook.key);
+        }
+        assert!(dispatcher.queues.is_empty());
+        assert!(dispatcher.endpoints.len() <= ENDPOINTS_KEPT);
     }
 }

@@ -231,12 +231,9 @@ impl Endpoint {
         matches!(self.circuit, Circuit::Open { .. })
     }
 
-    /// Whether nothing at all is going on, so that it may be forgotten.
-    pub(super) fn is_idle(&self) -> bool {
-        self.in_flight == 0
-            && self.turns.is_empty()
-            && self.circuit == Circuit::Closed { failures: 0 }
-            && self.slow_until.is_none()
+    /// Whether requests are under way or waiting.
+    pub(super) fn is_busy(&self) -> bool {
+        self.in_flight > 0 || !self.turns.is_empty()
     }
 }
 
@@ -327,6 +324,6 @@ mod tests {
         endpoint.started();
         endpoint.started();
         assert_eq!(endpoint.gate(Instant::now()), Gate::Full);
-        assert!(!endpoint.is_idle());
+        assert!(endpoint.is_busy());
     }
 }

@@ -11,8 +11,30 @@ use std::sync::atomic::AtomicBool;
 use tokio::time::Instant;
 
 use super::endpoint::Limiter;
-use crate::hook::{Delivery, Ordering, RateLimit};
+use crate::hook::{Delivery, Hook, Ordering, RateLimit};
 use crate::time::Timestamp;
+
+/// Why nothing of a queue is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Off {
+    /// It failed too often. Whoever keeps the hooks is told, and says what becomes of it.
+    Failing,
+    /// Its hook is off.
+    Disabled,
+    /// Its hook is gone.
+    Deleted,
+}
+
+impl Off {
+    /// Why nothing is sent to a hook, where nothing is.
+    pub(super) fn of(hook: Option<&Hook>) -> Option<Self> {
+        match hook {
+            None => Some(Self::Deleted),
+            Some(hook) if !hook.is_on() => Some(Self::Disabled),
+            Some(_) => None,
+        }
+    }
+}
 
 /// The deliveries of one hook.
 #[derive(Debug, Default)]
@@ -21,18 +43,20 @@ pub(super) struct Queue {
     pub(super) endpoint: Option<Arc<str>>,
     /// The hook's own rate limit.
     pub(super) limiter: Option<Limiter>,
-    /// Nothing is sent: the hook is off or gone.
-    pub(super) off: bool,
+    /// Why nothing is sent, where nothing is.
+    pub(super) off: Option<Off>,
     /// The hook's order is the store's business: only the oldest of each call is fetched.
     pub(super) strict: bool,
     /// When it is to be looked at again, where that is known.
     pub(super) wake_at: Option<Instant>,
     /// What is pending is being ended in the store, as long as this says so.
     pub(super) emptying: Option<Arc<AtomicBool>>,
+    /// More came while it was being emptied.
+    pub(super) came_meanwhile: bool,
     /// It stands among its endpoint's turns.
     pub(super) in_turn: bool,
-    /// It waits for its own rate limit.
-    pub(super) throttled: bool,
+    /// Until when it waits for its own rate limit.
+    pub(super) throttled_until: Option<Instant>,
     /// More is due in the store than is in memory.
     pub(super) spilled: bool,
     /// The store is being asked.
@@ -51,6 +75,12 @@ pub(super) struct Queue {
     retries: HashMap<i64, Timestamp>,
     /// What was settled while the store was being asked: its answer may be older.
     settled_meanwhile: HashSet<i64>,
+    /// The newest that the store gave. What is told of as committed after that may have been given already.
+    fetched_to: i64,
+    /// In memory when somebody queued deliveries again in the store: it may have been one of these.
+    queued_again: HashSet<i64>,
+    /// Those whose outcome the store refused: not to be tried again before a restart.
+    set_aside: HashSet<i64>,
 }
 
 impl Queue {
@@ -58,7 +88,15 @@ impl Queue {
     /// window is full.
     pub(super) fn offer(&mut self, delivery: Delivery, ordering: Ordering, window: usize) -> bool {
         self.strict = ordering == Ordering::Strict;
-        if self.off || self.spilled || ordering == Ordering::Strict || self.taken.len() >= window {
+        if self.taken.contains(&delivery.id) {
+            return false;
+        }
+        if self.off.is_some()
+            || self.spilled
+            || self.strict
+            || self.taken.len() >= window
+            || delivery.id <= self.fetched_to
+        {
             self.spill();
             return false;
         }
@@ -90,6 +128,8 @@ impl Queue {
         self.spilled = more || self.spilled_meanwhile;
         self.spilled_meanwhile = false;
         let settled = std::mem::take(&mut self.settled_meanwhile);
+        let newest = rows.iter().map(|delivery| delivery.id).max();
+        self.fetched_to = self.fetched_to.max(newest.unwrap_or_default());
         for delivery in rows {
             if !self.taken.contains(&delivery.id) && !settled.contains(&delivery.id) {
                 self.take(delivery, ordering);
@@ -99,7 +139,26 @@ impl Queue {
 
     /// Which deliveries the store need not give again.
     pub(super) fn held(&self) -> HashSet<i64> {
-        self.taken.clone()
+        self.taken.union(&self.set_aside).copied().collect()
+    }
+
+    /// Somebody queued deliveries again in the store: any of these, too.
+    pub(super) fn queued_again(&mut self) {
+        self.queued_again.extend(&self.taken);
+        self.spill();
+    }
+
+    /// The store refused the outcome of a delivery.
+    pub(super) fn set_aside(&mut self, id: i64) {
+        self.settled(id, false);
+        self.set_aside.insert(id);
+    }
+
+    /// Nothing is pending in the store any more.
+    pub(super) fn emptied(&mut self) {
+        self.emptying = None;
+        self.spilled = false;
+        self.next_due = None;
     }
 
     /// How many deliveries are in memory or under way.
@@ -149,6 +208,9 @@ impl Queue {
         if self.fetching {
             self.settled_meanwhile.insert(id);
         }
+        if self.queued_again.remove(&id) {
+            self.spill();
+        }
         self.due_at(retry_at);
     }
 
@@ -186,8 +248,17 @@ impl Queue {
         }
     }
 
+    /// Follows its hook, or that there is none; where it goes is not its own business.
+    pub(super) fn follow(&mut self, hook: Option<&Hook>) {
+        self.off = Off::of(hook);
+        self.limit_to(hook.and_then(|hook| hook.settings.rate_limit));
+        if let Some(hook) = hook {
+            self.strict = hook.settings.ordering == Ordering::Strict;
+        }
+    }
+
     /// Follows a change of the hook's own rate limit.
-    pub(super) fn limit_to(&mut self, limit: Option<RateLimit>) {
+    fn limit_to(&mut self, limit: Option<RateLimit>) {
         if self.limiter.as_ref().map(Limiter::limit) != limit {
             self.limiter = limit.map(Limiter::new);
         }
@@ -199,9 +270,10 @@ impl Queue {
             && !self.spilled
             && !self.fetching
             && !self.in_turn
-            && !self.throttled
+            && self.throttled_until.is_none()
             && self.next_due.is_none()
             && self.emptying.is_none()
+            && self.set_aside.is_empty()
     }
 }
 
@@ -323,6 +395,39 @@ mod tests {
         assert_eq!(next_id(&mut queue), Some(3), "2 waits for 1");
         queue.attempted(&first);
         assert_eq!(next_id(&mut queue), Some(2));
+    }
+
+    #[test]
+    fn what_the_store_gave_before_it_was_told_of_is_taken_once() {
+        let mut queue = Queue::default();
+        queue.spill();
+        queue.fetching = true;
+        queue.fetched(vec![delivery(1, 0), delivery(2, 0)], false, Ordering::Call);
+        assert_eq!(next_id(&mut queue), Some(1));
+        queue.settled(1, false);
+        assert!(!queue.offer(delivery(2, 0), Ordering::Call, 100));
+        assert!(!queue.spilled, "2 is in memory");
+        assert_eq!(next_id(&mut queue), Some(2));
+        assert_eq!(next_id(&mut queue), None);
+        // 1 is over, which only the store knows.
+        assert!(!queue.offer(delivery(1, 0), Ordering::Call, 100));
+        assert!(queue.spilled);
+        assert_eq!(queue.taken(), 1);
+    }
+
+    #[test]
+    fn what_is_queued_again_while_it_is_being_settled_is_asked_for() {
+        let mut queue = Queue::default();
+        queue.offer(delivery(1, 0), Ordering::Call, 100);
+        assert_eq!(next_id(&mut queue), Some(1));
+        // Its success is committed, then it is queued again; the one is heard of after the other.
+        queue.queued_again();
+        queue.fetching = true;
+        assert!(queue.held().contains(&1));
+        queue.fetched(Vec::new(), false, Ordering::Call);
+        assert!(!queue.spilled);
+        queue.settled(1, false);
+        assert!(queue.spilled);
     }
 
     #[test]

@@ -158,7 +158,7 @@ pub struct Opened {
     /// What was committed and may be sent, in order, a list for each transaction. Unbounded, because the
     /// writer must not wait: whoever takes it has to keep up.
     pub committed: mpsc::UnboundedReceiver<Vec<Delivery>>,
-    /// The outcomes that were committed, in order.
+    /// What became of the outcomes, in order: each is answered, also the one that could not be written.
     pub settled: mpsc::UnboundedReceiver<Vec<Settled>>,
 }
 
@@ -239,7 +239,7 @@ impl Store {
     }
 
     /// Hands in what came of a delivery. Never waits and is never refused for want of room: requests in
-    /// flight are bounded, so outcomes are. Comes back in [`Opened::settled`] when it is committed.
+    /// flight are bounded, so outcomes are. Is answered in [`Opened::settled`] when it is committed or refused.
     pub fn settle(&self, outcome: Outcome) {
         if let Err(outcome) = self.0.queue.push_outcome(outcome) {
             error!(

@@ -50,18 +50,42 @@ pub struct Outcome {
     pub then: Next,
 }
 
-/// An outcome that is committed.
+/// What became of an outcome: every one that was handed in is answered with one of these.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settled {
     /// The delivery's row.
     pub delivery: i64,
-    /// Its queue.
+    /// Its queue; 0 where there is no such delivery, or nothing was written.
     pub queue: i64,
     /// The ids of the logged attempts, in order.
     pub attempts: Vec<i64>,
     /// How the delivery stands now. Not always what was asked: a delivery that was ended while it was on its
     /// way (its hook was deleted) is not retried.
     pub state: State,
+    /// SQLite refused it for its own sake: nothing was written, and the row says what it said before.
+    pub refused: bool,
+}
+
+impl Settled {
+    /// The outcome of a delivery that is no longer there: it is over.
+    pub(super) fn gone(delivery: i64) -> Self {
+        Self {
+            delivery,
+            queue: 0,
+            attempts: Vec::new(),
+            state: State::Failed,
+            refused: false,
+        }
+    }
+
+    /// An outcome that SQLite refused.
+    pub(super) fn refused(delivery: i64) -> Self {
+        Self {
+            state: State::Pending,
+            refused: true,
+            ..Self::gone(delivery)
+        }
+    }
 }
 
 /// Applies an outcome; `None` where its delivery is no longer there.
@@ -105,5 +129,6 @@ pub(super) fn settle(
         queue: row.queue,
         attempts: logged,
         state,
+        refused: false,
     }))
 }

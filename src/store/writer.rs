@@ -297,10 +297,13 @@ impl Writer {
                 Operation::Settle(outcome) => {
                     outcomes::settle(&mut tx, outcome).map(|done| match done {
                         Some(done) => settled.push(done),
-                        None => warn!(
-                            delivery = outcome.delivery,
-                            "an outcome came for a delivery that is no longer kept"
-                        ),
+                        None => {
+                            warn!(
+                                delivery = outcome.delivery,
+                                "an outcome came for a delivery that is no longer kept"
+                            );
+                            settled.push(Settled::gone(outcome.delivery));
+                        }
                     })
                 }
                 Operation::Write(job) => job.run(&mut tx),
@@ -370,6 +373,8 @@ impl Writer {
                     delivery = outcome.delivery,
                     "an outcome could not be written, the delivery will be sent again after a restart: {error}"
                 );
+                // Whoever waits for it must not wait for ever.
+                drop(self.settled.send(vec![Settled::refused(outcome.delivery)]));
             }
             Operation::Write(job) => {
                 job.refuse(error.into());

@@ -1,5 +1,6 @@
 //! A post office: store, index and dispatcher without switch and API, for tests of delivery alone.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -10,7 +11,7 @@ use switchhook::delivery::{
     Backoff, DeliveryConfig, DeliveryHandle, Dispatcher, Guard, Inputs, SendConfig, Sender,
     SwitchOff,
 };
-use switchhook::hook::{Document, Hook, Index, RateLimit, Router, Secrets};
+use switchhook::hook::{Document, Hook, Index, RateLimit, Record, Router, Secrets};
 use switchhook::store::attempts::{self, Filter, LoggedAttempt, Scope};
 use switchhook::store::{Opened, Store, StoreConfig, hooks};
 use switchhook::time::{Clock, Timestamp};
@@ -145,6 +146,12 @@ impl Open {
 
     /// Something happened in a call.
     pub fn happened(&self, call: &str, trigger: Trigger, at: Timestamp) {
+        let record = self.record(call, trigger, at);
+        self.store.offer(record).expect("room in the store");
+    }
+
+    /// What happened in a call, for the hooks that are there now.
+    pub fn record(&self, call: &str, trigger: Trigger, at: Timestamp) -> Record {
         let mut payload = Payload::default();
         payload.set("call_id", call);
         let sequence = self.sequence.fetch_add(1, Ordering::Relaxed);
@@ -165,11 +172,33 @@ impl Open {
             subscription: None,
             payload,
         };
-        let record = self
-            .router
+        self.router
             .route(&fact, &self.accounts)
-            .expect("somebody wants it");
-        self.store.offer(record).expect("room in the store");
+            .expect("somebody wants it")
+    }
+
+    /// How many deliveries stand how, as soon as none is pending any more.
+    pub async fn settled(&self) -> HashMap<String, u64> {
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+        loop {
+            let read = self.store.read(|conn| {
+                let sql = "SELECT state, count(*) FROM deliveries GROUP BY state";
+                let mut statement = conn.prepare(sql)?;
+                let count =
+                    |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get::<_, u32>(1)?.into()));
+                let counts = statement.query_map((), count)?;
+                Ok(counts.collect::<Result<HashMap<String, u64>, _>>()?)
+            });
+            let counts = read.await.unwrap();
+            if !counts.contains_key("pending") {
+                return counts;
+            }
+            assert!(
+                tokio::time::Instant::now() < deadline,
+                "still pending: {counts:?}"
+            );
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     /// Every attempt, oldest first.

@@ -81,7 +81,10 @@ async fn kazoos_own_client_library_works_unchanged() {
     let key = made.data(200)["api_key"].as_str().unwrap();
     let mut command = Command::new(bin.join("python"));
     command
-        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/python/kazoo_client.py"))
+        .arg(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/tests/python/kazoo_client.py"
+        ))
         .arg(format!("http://{}/v2", api.address))
         .args([&account, key]);
     ends_well(command).await;
@@ -112,6 +115,14 @@ async fn schemathesis_finds_no_answer_outside_the_description() {
         .args(["--header", &format!("X-Auth-Token: {ADMIN}")])
         // It would listen for ever.
         .args(["--exclude-path", "/v2/events"])
-        .args(["--max-examples", "50", "--seed", "1", "--no-color", "--workers", "2"]);
+        .args([
+            "--max-examples",
+            "50",
+            "--seed",
+            "1",
+            "--no-color",
+            "--workers",
+            "2",
+        ]);
     ends_well(command).await;
 }

@@ -29,6 +29,7 @@ use crate::hook::{Index, RateLimit, Router};
 use crate::registry::Registry;
 use crate::store::{Intake, Store, StoreConfig, StoreError, channels, hooks};
 use crate::time::Clock;
+use crate::timeline::Scribe;
 use crate::trigger::Trigger;
 
 /// Why the daemon did not start.
@@ -146,6 +147,7 @@ impl App {
             store.clone(),
             clock.clone(),
             config.store.stall_timeout_ms.0,
+            config.events.timeline.then(Scribe::default),
         );
         let pipeline_stats = pipeline.stats();
 

@@ -11,13 +11,14 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
-use crate::call::{Fact, Payload, Snapshot, Tracker, Wanted};
+use crate::call::{Fact, Payload, Place, Snapshot, Tracker, Wanted};
 use crate::esl::{Client, Command, Event, Notice, Wanted as Subscription};
 use crate::hook::Router;
 use crate::registry::Registry;
 use crate::store::channels::ChannelChange;
 use crate::store::{Intake, Store};
 use crate::time::{Clock, Timestamp};
+use crate::timeline::{Notes, Scribe};
 use crate::trigger::{Trigger, TriggerSet};
 
 /// Tags of the questions we ask the switch; those from [`FIRST_DUMP`] on are for one channel each.
@@ -64,6 +65,8 @@ pub(super) struct Pipeline {
     /// How long the store may keep the read path waiting.
     patience: Duration,
     facts: Vec<Fact>,
+    /// Writes down what is seen; `None` where nobody wants that.
+    scribe: Option<Scribe>,
     core_uuid: Arc<str>,
     /// The switch's list of channels, until all that is asked about them has been answered.
     gathering: Option<Gathering>,
@@ -84,6 +87,7 @@ impl Pipeline {
         store: Store,
         clock: Clock,
         patience: Duration,
+        scribe: Option<Scribe>,
     ) -> Self {
         let router = Router::new(Arc::clone(registry.index()));
         Self {
@@ -96,6 +100,7 @@ impl Pipeline {
             stats: Arc::default(),
             patience,
             facts: Vec::new(),
+            scribe,
             core_uuid: "".into(),
             gathering: None,
             last_event: None,
@@ -130,6 +135,9 @@ impl Pipeline {
     /// Asks the switch for exactly what hooks and tracker need.
     fn subscribe(&mut self) {
         let (mut triggers, switch_events) = self.registry.index().wanted();
+        if let Some(scribe) = &mut self.scribe {
+            scribe.learn(&self.registry.index().all());
+        }
         self.all_calls = self.tracker.met_subscription();
         if self.all_calls {
             triggers = triggers.union(TriggerSet::all());
@@ -202,7 +210,7 @@ impl Pipeline {
     async fn on_event(&mut self, event: &Event) {
         self.stats.events.fetch_add(1, Ordering::Relaxed);
         let accounts = self.registry.accounts();
-        self.tracker.on_event(event, &accounts, &mut self.facts);
+        let place = self.tracker.on_event(event, &accounts, &mut self.facts);
         if let Some(at) = event.number("Event-Date-Timestamp") {
             self.last_event = Some((Timestamp(at), Instant::now()));
         }
@@ -213,7 +221,7 @@ impl Pipeline {
             info!("the switch counts other sessions than we do: asking it which are alive");
             self.ask_for_channels();
         }
-        self.tell().await;
+        self.tell(place.map(|place| (event, place))).await;
         if self.tracker.met_subscription() != self.all_calls {
             self.subscribe();
         }
@@ -282,7 +290,7 @@ impl Pipeline {
         let now = self.switch_time();
         self.tracker
             .reconcile(&gathering.snapshot, now, &accounts, &mut self.facts);
-        self.tell().await;
+        self.tell(None).await;
     }
 
     /// What the switch's clock says.
@@ -318,21 +326,28 @@ impl Pipeline {
             subscription: None,
             payload,
         });
-        self.tell().await;
+        self.tell(None).await;
     }
 
-    /// Hands the facts that somebody wants to the store, and with them what the tracker remembers, so that
-    /// a restart knows of every leg whose beginning was told.
-    async fn tell(&mut self) {
+    /// Hands the facts that somebody wants to the store, and with them what was seen and what the tracker
+    /// remembers, so that a restart knows of every leg whose beginning was told.
+    async fn tell(&mut self, seen: Option<(&Event, Place)>) {
         let accounts = self.registry.accounts();
         let mut intake = Intake::default();
+        let mut notes = self.scribe.as_ref().map(|scribe| scribe.begin(seen));
         for fact in self.facts.drain(..) {
             self.stats.facts.fetch_add(1, Ordering::Relaxed);
-            if let Some(record) = self.router.route(&fact, &accounts) {
+            let record = self.router.route(&fact, &accounts);
+            if let Some(notes) = &mut notes {
+                let recorded = record.as_ref().map_or(0, |record| record.deliveries.len());
+                notes.add(&fact, recorded);
+            }
+            if let Some(record) = record {
                 self.stats.recorded.fetch_add(1, Ordering::Relaxed);
                 intake.records.push(record);
             }
         }
+        intake.steps = notes.map(Notes::finish).unwrap_or_default();
         let changed = self.tracker.changed().into_iter();
         intake
             .channels
@@ -340,7 +355,12 @@ impl Pipeline {
                 uuid: uuid.as_ref().into(),
                 state: state.map(|state| state.into_bytes().into()),
             }));
-        if !(intake.records.is_empty() && intake.channels.is_empty()) {
+        let Intake {
+            records,
+            channels,
+            steps,
+        } = &intake;
+        if !(records.is_empty() && channels.is_empty() && steps.is_empty()) {
             self.store(intake).await;
         }
         let live = self.tracker.live_legs() as u64;

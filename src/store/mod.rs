@@ -23,6 +23,7 @@ mod readers;
 mod retention;
 mod schema;
 pub mod stats;
+pub mod timeline;
 pub mod tokens;
 mod writer;
 
@@ -47,6 +48,7 @@ use crate::time::Clock;
 use queue::{Operation, Queue};
 use readers::Readers;
 use retention::Retention;
+use timeline::Step;
 use writer::{Ids, Work, Writer};
 
 /// What a committed transaction survives (`[store] durability`).
@@ -106,13 +108,15 @@ pub struct Intake {
     pub records: Vec<Record>,
     /// What the call model wants to remember of the legs.
     pub channels: Vec<ChannelChange>,
+    /// What was seen, for the timeline of its call.
+    pub steps: Vec<Step>,
 }
 
 impl From<Record> for Intake {
     fn from(record: Record) -> Self {
         Self {
             records: vec![record],
-            channels: Vec::new(),
+            ..Self::default()
         }
     }
 }
@@ -125,7 +129,9 @@ impl Intake {
                 + change.uuid.len()
                 + change.state.as_ref().map_or(0, |state| state.len())
         });
-        let bytes = self.records.iter().map(Record::weight).sum::<usize>() + states.sum::<usize>();
+        let bytes = self.records.iter().map(Record::weight).sum::<usize>()
+            + states.sum::<usize>()
+            + self.steps.iter().map(Step::weight).sum::<usize>();
         (self.records.len().max(1), bytes)
     }
 

@@ -396,6 +396,8 @@ sections! {
         click_to_call_variable: String = "click_to_call".into(), not_empty;
         /// Channel variables that go into `custom_channel_vars`; `crm_*` for all that begin so.
         export_variables: Vec<String> = Vec::new(), anything;
+        /// Whether what is seen of each call is kept for `switchhook explain`, as long as attempts are.
+        timeline: bool = true, anything;
     }
     /// Log lines.
     log Log {

@@ -18,6 +18,7 @@
 //! | [`hook`] | what a hook is, which facts it wants, what it is sent | sockets, HTTP clients |
 //! | [`store`] | SQLite: one writer thread with group commit, a few readers | HTTP, the switch |
 //! | [`delivery`] | when, where and how to send; order, limits, retries, signatures | the switch |
+//! | [`timeline`] | what was seen of a call and what became of it, for `explain` | sockets, HTTP |
 //! | [`registry`] | hooks and accounts as they are now, alike in store, index and delivery | the wire |
 //! | [`api`] | REST: envelope, auth, a file a resource | the wire |
 //! | [`app`] | all of them: builds, starts and stops the parts in order | |
@@ -48,4 +49,5 @@ pub mod hook;
 pub mod registry;
 pub mod store;
 pub mod time;
+pub mod timeline;
 pub mod trigger;

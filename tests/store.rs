@@ -989,6 +989,7 @@ async fn the_legs_that_are_alive_are_remembered_with_the_events_that_say_so() {
         committed: None,
         records: Vec::new(),
         channels: vec![change("A", Some(b"answered")), change("B", None)],
+        ..Intake::default()
     };
     opened.store.offer(end).unwrap();
     opened.store.close().await.unwrap();

@@ -8,6 +8,7 @@
 mod accounts;
 mod attempts;
 mod auth;
+mod calls;
 mod catalogue;
 mod cors;
 mod envelope;
@@ -124,6 +125,7 @@ fn routes() -> Vec<Route> {
         catalogue::routes(),
         webhooks::routes(),
         attempts::routes(),
+        calls::routes(),
         webhook_test::routes(),
         resend::routes(),
         secret::routes(),

@@ -32,6 +32,7 @@ use crate::hook::{Index, RateLimit, Router};
 use crate::registry::Registry;
 use crate::store::{Store, StoreConfig, StoreError, channels, hooks};
 use crate::time::Clock;
+use crate::timeline::Scribe;
 use crate::trigger::Trigger;
 
 /// Why the daemon did not start.
@@ -161,7 +162,8 @@ impl App {
             feed.clone(),
             clock.clone(),
             config.store.stall_timeout_ms.0,
-        );
+        )
+        .noted_by(config.events.timeline.then(Scribe::default));
         let pipeline_stats = pipeline.stats();
 
         let state = ApiState::new(

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
 use crate::api::Feed;
-use crate::call::{Fact, Payload, Snapshot, Tracker, Wanted};
+use crate::call::{Fact, Payload, Place, Snapshot, Tracker, Wanted};
 use crate::callflow::{EVENT_SUBCLASS, action_of_event};
 use crate::esl::{Client, Command, Event, Notice, Wanted as Subscription};
 use crate::hook::{Record, Router};
@@ -20,6 +20,7 @@ use crate::registry::Registry;
 use crate::store::channels::ChannelChange;
 use crate::store::{Intake, Store};
 use crate::time::{Clock, Timestamp};
+use crate::timeline::{Notes, Scribe};
 use crate::trigger::{Trigger, TriggerSet};
 
 /// Tags of the questions we ask the switch; those from [`FIRST_DUMP`] on are for one channel each.
@@ -67,6 +68,8 @@ pub(super) struct Pipeline {
     /// How long the store may keep the read path waiting.
     patience: Duration,
     facts: Vec<Fact>,
+    /// Writes down what is seen; `None` where nobody wants that.
+    scribe: Option<Scribe>,
     core_uuid: Arc<str>,
     /// The switch's list of channels, until all that is asked about them has been answered.
     gathering: Option<Gathering>,
@@ -101,6 +104,7 @@ impl Pipeline {
             stats: Arc::default(),
             patience,
             facts: Vec::new(),
+            scribe: None,
             core_uuid: "".into(),
             gathering: None,
             last_event: None,
@@ -108,6 +112,12 @@ impl Pipeline {
             shed_unsaid: 0,
             all_calls: false,
         }
+    }
+
+    /// Keeps a timeline of every call.
+    pub(super) fn noted_by(mut self, scribe: Option<Scribe>) -> Self {
+        self.scribe = scribe;
+        self
     }
 
     pub(super) fn stats(&self) -> Arc<PipelineStats> {
@@ -135,6 +145,9 @@ impl Pipeline {
     /// Asks the switch for exactly what hooks and tracker need.
     fn subscribe(&mut self) {
         let (mut triggers, switch_events) = self.registry.index().wanted();
+        if let Some(scribe) = &mut self.scribe {
+            scribe.learn(&self.registry.index().all());
+        }
         self.all_calls = self.tracker.met_subscription();
         if self.all_calls {
             triggers = triggers.union(TriggerSet::all());
@@ -209,7 +222,7 @@ impl Pipeline {
     async fn on_event(&mut self, event: &Event) {
         self.stats.events.fetch_add(1, Ordering::Relaxed);
         let accounts = self.registry.accounts();
-        self.tracker.on_event(event, &accounts, &mut self.facts);
+        let place = self.tracker.on_event(event, &accounts, &mut self.facts);
         if let Some(at) = event.number("Event-Date-Timestamp") {
             self.last_event = Some((Timestamp(at), Instant::now()));
         }
@@ -221,7 +234,7 @@ impl Pipeline {
             self.ask_for_channels();
         }
         let action = self.action_in(event);
-        self.tell(action).await;
+        self.tell(place.map(|place| (event, place)), action).await;
         if self.tracker.met_subscription() != self.all_calls {
             self.subscribe();
         }
@@ -311,7 +324,7 @@ impl Pipeline {
         let now = self.switch_time();
         self.tracker
             .reconcile(&gathering.snapshot, now, &accounts, &mut self.facts);
-        self.tell(None).await;
+        self.tell(None, None).await;
     }
 
     /// What the switch's clock says.
@@ -338,23 +351,30 @@ impl Pipeline {
             self.registry.accounts().fallback(),
             payload,
         ));
-        self.tell(None).await;
+        self.tell(None, None).await;
     }
 
-    /// Hands the facts that somebody wants to the store, and with them what the tracker remembers, so that
-    /// a restart knows of every leg whose beginning was told.
-    async fn tell(&mut self, action: Option<Record>) {
+    /// Hands the facts that somebody wants to the store, and with them what was seen and what the tracker
+    /// remembers, so that a restart knows of every leg whose beginning was told.
+    async fn tell(&mut self, seen: Option<(&Event, Place)>, action: Option<Record>) {
         let accounts = self.registry.accounts();
         let mut intake = Intake::default();
         intake.records.extend(action);
+        let mut notes = self.scribe.as_ref().map(|scribe| scribe.begin(seen));
         for fact in self.facts.drain(..) {
             self.stats.facts.fetch_add(1, Ordering::Relaxed);
-            if let Some(record) = self.router.route(&fact, &accounts) {
+            let record = self.router.route(&fact, &accounts);
+            if let Some(notes) = &mut notes {
+                let recorded = record.as_ref().map_or(0, |record| record.deliveries.len());
+                notes.add(&fact, recorded);
+            }
+            if let Some(record) = record {
                 self.stats.recorded.fetch_add(1, Ordering::Relaxed);
                 self.feed.recorded(&record);
                 intake.records.push(record);
             }
         }
+        intake.steps = notes.map(Notes::finish).unwrap_or_default();
         let changed = self.tracker.changed().into_iter();
         intake
             .channels
@@ -362,7 +382,7 @@ impl Pipeline {
                 uuid: uuid.as_ref().into(),
                 state: state.map(|state| state.into_bytes().into()),
             }));
-        if !(intake.records.is_empty() && intake.channels.is_empty()) {
+        if !intake.is_empty() {
             self.store(intake).await;
         }
         let live = self.tracker.live_legs() as u64;

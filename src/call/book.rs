@@ -8,12 +8,14 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
+use super::account::Accounts;
 use super::answer::{AnsweredBy, Application, by_bridge};
 use super::calls;
 use super::channel::{self, Ending};
 use super::leg::{Leg, Reading, Word, instant};
 use super::state::Call;
 use super::teller::Teller;
+use super::tracker::Place;
 use crate::esl::Event;
 use crate::time::Timestamp;
 
@@ -127,6 +129,25 @@ impl Book {
     /// Whether a leg has ended lately.
     pub(super) fn is_ended(&self, uuid: &str) -> bool {
         self.ended.known.contains(uuid)
+    }
+
+    /// Where an event of the leg `uuid` belongs.
+    pub(super) fn place(&self, uuid: &str, accounts: &Accounts) -> Place {
+        let Some(leg) = self.legs.get(uuid) else {
+            return Place {
+                call_id: uuid.into(),
+                call_uuid: None,
+                account_id: None,
+            };
+        };
+        let call = self.calls.get(&leg.call);
+        let account = leg.account.as_ref();
+        let account = account.or_else(|| call.and_then(|call| call.account.as_ref()));
+        Place {
+            call_id: Arc::clone(&leg.uuid),
+            call_uuid: Some(Arc::clone(&leg.call)),
+            account_id: Some(account.map_or_else(|| accounts.fallback(), Arc::clone)),
+        }
     }
 
     /// Reads an event of a channel. True when its leg has ended with it: [`Book::bury`] it when all is told.

@@ -77,6 +77,13 @@ impl Payload {
         Self(Vec::with_capacity(fields))
     }
 
+    /// The name of a field as payloads have it; `None` where no payload has such a field.
+    pub fn field(name: &str) -> Option<&'static str> {
+        let adds = Trigger::ALL.iter().flat_map(|trigger| trigger.adds());
+        let mut known = super::payload::FIELDS.iter().chain(adds);
+        known.find(|known| **known == name).copied()
+    }
+
     /// Sets a field; a field that is there already keeps its place and gets the new value.
     pub fn set(&mut self, name: &'static str, value: impl Into<Value>) {
         let value = value.into();

@@ -27,4 +27,4 @@ pub use fact::{CallType, Fact, Payload, Subscription, Value, digits};
 pub use memory::RestoreError;
 pub use needs::Wanted;
 pub use snapshot::{ChannelRow, Snapshot, SnapshotError};
-pub use tracker::{Mismatch, Tracker, TrackerConfig};
+pub use tracker::{Mismatch, Place, Tracker, TrackerConfig};

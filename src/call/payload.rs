@@ -10,6 +10,35 @@ use super::teller::Moment;
 /// Room for every row and for what a trigger adds.
 const ROOM: usize = 36;
 
+/// The fields that payloads have whatever the trigger, in no order.
+pub(super) const FIELDS: &[&str] = &[
+    "account_id",
+    "call_id",
+    "other_leg_call_id",
+    "sip_call_id",
+    "call_uuid",
+    "is_root_leg",
+    "call_direction",
+    "call_type",
+    "request",
+    "to",
+    "from",
+    "caller_id_name",
+    "caller_id_number",
+    "callee_id_name",
+    "callee_id_number",
+    "destination_number",
+    "is_internal_leg",
+    "authorizing_id",
+    "owner_id",
+    "reseller_id",
+    "inception",
+    "custom_channel_vars",
+    "switch",
+    "sequence",
+    "reconciled",
+];
+
 /// Words that stand in every payload: made once, shared by all.
 struct Shared {
     inbound: Arc<str>,

@@ -44,6 +44,17 @@ pub struct Mismatch {
     pub tracked: u64,
 }
 
+/// Whose event an event of a channel was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The leg (`Unique-ID`).
+    pub call_id: Arc<str>,
+    /// The root leg of its call; `None` where the leg is not known, or not any more.
+    pub call_uuid: Option<Arc<str>>,
+    /// The call's account, as far as it is known.
+    pub account_id: Option<Arc<str>>,
+}
+
 /// Knows every leg and call of one switch, and works out what happened to them.
 ///
 /// Time is the switch's own: nothing here looks at a clock.
@@ -88,8 +99,13 @@ impl Tracker {
     }
 
     /// Works out what an event means, and adds it to `facts`: first what happened to the leg, then what
-    /// happened to its call.
-    pub fn on_event(&mut self, event: &Event, accounts: &Accounts, facts: &mut Vec<Fact>) {
+    /// happened to its call. Says where the event belongs; `None` where it is of no channel.
+    pub fn on_event(
+        &mut self,
+        event: &Event,
+        accounts: &Accounts,
+        facts: &mut Vec<Fact>,
+    ) -> Option<Place> {
         let at = Timestamp(event.number("Event-Date-Timestamp").unwrap_or_default());
         self.meet_switch(event, at, accounts, facts);
         let name = event.name();
@@ -127,9 +143,12 @@ impl Tracker {
             };
             teller.tell_switch_event(wanted, event, call_id, leg);
         }
-        if let (true, Some(uuid)) = (ended, &uuid) {
-            self.book.bury(uuid);
+        let uuid = uuid?;
+        let place = self.book.place(&uuid, accounts);
+        if ended {
+            self.book.bury(&uuid);
         }
+        Some(place)
     }
 
     /// To be told when the switch is asked which channels are alive: a leg that is heard of after that is not

@@ -2,6 +2,7 @@
 
 mod check;
 mod demo;
+mod explain;
 mod manage;
 mod rest;
 mod serve;
@@ -86,6 +87,11 @@ enum Command {
         #[command(subcommand)]
         order: manage::Tokens,
     },
+    /// Tell the story of a call: what was seen, which hooks matched or why not, what was sent
+    #[command(
+        after_help = "Example:  switchhook explain 04e9a1b2-7c3d-4e5f-8a9b-0c1d2e3f4a5b\n\nThe id is that of any leg of the call: call_id or call_uuid of a webhook, Unique-ID on the switch."
+    )]
+    Explain(explain::Options),
     /// Show facts, deliveries and attempts as they happen, one JSON object a line
     #[command(
         after_help = "Example:  switchhook tail | jq -c 'select(.hook_event == \"call_missed\")'"
@@ -108,6 +114,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Attempts { common, order } => manage(file, &common, Order::Attempts(order)),
         Command::Accounts { common, order } => manage(file, &common, Order::Accounts(order)),
         Command::Tokens { common, order } => manage(file, &common, Order::Tokens(order)),
+        Command::Explain(options) => with_config(file, |config| explain::run(&config, &options)),
         Command::Tail { common } => manage(file, &common, Order::Tail),
     }
 }

@@ -121,7 +121,7 @@ impl StoreError {
         matches!(self, Self::Sqlite(error) if is_stall(error))
     }
 
-    pub(super) fn damaged(
+    pub(crate) fn damaged(
         table: &'static str,
         row: impl ToString,
         problem: impl std::fmt::Display,

@@ -23,6 +23,7 @@ mod readers;
 mod retention;
 mod schema;
 pub mod stats;
+pub mod timeline;
 pub mod tokens;
 mod writer;
 
@@ -47,6 +48,7 @@ use crate::time::Clock;
 use queue::{Operation, Queue};
 use readers::Readers;
 use retention::Retention;
+use timeline::Step;
 use writer::{Ids, Work, Writer};
 
 /// What a committed transaction survives (`[store] durability`).
@@ -106,6 +108,8 @@ pub struct Intake {
     pub records: Vec<Record>,
     /// What the call model wants to remember of the legs.
     pub channels: Vec<ChannelChange>,
+    /// What was seen, for the timeline of its call.
+    pub steps: Vec<Step>,
     /// Told when all of it is committed; dropped where it never will be.
     pub committed: Option<oneshot::Sender<()>>,
 }
@@ -120,6 +124,11 @@ impl From<Record> for Intake {
 }
 
 impl Intake {
+    /// Whether there is nothing to write.
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty() && self.channels.is_empty() && self.steps.is_empty()
+    }
+
     /// What it counts for in the bounded queue: records and bytes.
     fn size(&self) -> (usize, usize) {
         let states = self.channels.iter().map(|change| {
@@ -127,7 +136,9 @@ impl Intake {
                 + change.uuid.len()
                 + change.state.as_ref().map_or(0, |state| state.len())
         });
-        let bytes = self.records.iter().map(Record::weight).sum::<usize>() + states.sum::<usize>();
+        let bytes = self.records.iter().map(Record::weight).sum::<usize>()
+            + states.sum::<usize>()
+            + self.steps.iter().map(Step::weight).sum::<usize>();
         (self.records.len().max(1), bytes)
     }
 

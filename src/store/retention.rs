@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use rusqlite::params;
 
 use super::writer::Tx;
-use super::{StoreConfig, StoreError};
+use super::{StoreConfig, StoreError, timeline};
 
 /// The most rows of one table that a bite looks at.
 const BITE: i64 = 500;
@@ -87,7 +87,9 @@ impl Retention {
         let (attempts, no_old_attempts) = remove_attempts(tx, old, surplus(tx.ids.last_attempt()))?;
         let (others, reached) =
             remove_deliveries(tx, self.reached, old, surplus(tx.ids.last_delivery()))?;
-        if attempts + others > 0 {
+        let (steps, no_old_steps) =
+            timeline::remove_old(tx, old, surplus(tx.ids.last_step()), BITE)?;
+        if attempts + others + steps > 0 {
             for (table, last) in tx.ids.last() {
                 tx.prepare_cached("INSERT OR REPLACE INTO counters (name, last) VALUES (?, ?)")?
                     .execute(params![table, last])?;
@@ -95,13 +97,13 @@ impl Retention {
         }
         match reached {
             Some(reached) => self.reached = reached,
-            None if no_old_attempts => {
+            None if no_old_attempts && no_old_steps => {
                 remove_hooks(tx, old)?;
                 self.give_up();
             }
             None => {}
         }
-        Ok(attempts + others)
+        Ok(attempts + others + steps)
     }
 }
 

@@ -9,6 +9,7 @@ pub(super) const APPLICATION_ID: i64 = 0x7377_686b;
 const STEPS: &[M<'_>] = &[
     M::up(include_str!("../../sql/0001_accounts.sql")),
     M::up(include_str!("../../sql/0002_deliveries.sql")),
+    M::up(include_str!("../../sql/0003_timeline.sql")),
 ];
 
 /// The newest schema version that this program knows.

@@ -18,7 +18,7 @@ use super::open::Lock;
 use super::outcomes::{self, Settled};
 use super::queue::{Operation, Queue, Taken};
 use super::retention::Retention;
-use super::{StoreError, channels, events};
+use super::{StoreError, channels, events, timeline};
 use crate::hook::Delivery;
 use crate::time::{Clock, Timestamp};
 
@@ -35,6 +35,7 @@ pub(super) struct Ids {
     next_event: i64,
     next_delivery: i64,
     next_attempt: i64,
+    next_step: i64,
 }
 
 impl Ids {
@@ -57,6 +58,7 @@ impl Ids {
             next_event: next("events")?,
             next_delivery: next("deliveries")?,
             next_attempt: next("attempts")?,
+            next_step: next("timeline")?,
         })
     }
 
@@ -77,6 +79,11 @@ impl Ids {
         self.next_attempt - 1
     }
 
+    pub(super) fn step(&mut self) -> i64 {
+        self.next_step += 1;
+        self.next_step - 1
+    }
+
     pub(super) fn last_delivery(&self) -> i64 {
         self.next_delivery - 1
     }
@@ -85,12 +92,17 @@ impl Ids {
         self.next_attempt - 1
     }
 
+    pub(super) fn last_step(&self) -> i64 {
+        self.next_step - 1
+    }
+
     /// The last id that was given in each table that retention removes from.
-    pub(super) fn last(&self) -> [(&'static str, i64); 3] {
+    pub(super) fn last(&self) -> [(&'static str, i64); 4] {
         [
             ("events", self.next_event - 1),
             ("deliveries", self.last_delivery()),
             ("attempts", self.last_attempt()),
+            ("timeline", self.last_step()),
         ]
     }
 }
@@ -293,7 +305,11 @@ impl Writer {
                     .records
                     .iter_mut()
                     .try_for_each(|record| events::record(&mut tx, record))
-                    .and_then(|()| channels::apply(&tx, &intake.channels)),
+                    .and_then(|()| channels::apply(&tx, &intake.channels))
+                    .and_then(|()| {
+                        let mut steps = intake.steps.iter();
+                        steps.try_for_each(|step| timeline::record(&mut tx, step))
+                    }),
                 Operation::Settle(outcome) => {
                     outcomes::settle(&mut tx, outcome).map(|done| match done {
                         Some(done) => settled.push(done),

@@ -491,3 +491,24 @@ fn every_trigger_says_what_its_catalogue_entry_promises() {
         }
     }
 }
+
+#[test]
+fn every_field_of_a_payload_is_known_by_its_name() {
+    for name in [
+        "queue",
+        "missed-vm",
+        "transfer",
+        "click2call",
+        "ivr",
+        "utf8",
+    ] {
+        let mut desk = Desk::new();
+        desk.hear_all(&capture(name));
+        for fact in &desk.facts {
+            for (field, _) in fact.payload.iter() {
+                assert_eq!(Payload::field(field), Some(field), "{}", fact.trigger);
+            }
+        }
+    }
+    assert_eq!(Payload::field("caller_id"), None);
+}

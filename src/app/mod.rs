@@ -20,7 +20,7 @@ use self::desk::{House, Waiting};
 use self::pipeline::Pipeline;
 pub use self::pipeline::PipelineStats;
 use crate::api::{self, ApiState, Feed, HealthSources, SwitchHealth};
-use crate::call::{Fact, Payload, Rules, Tracker, TrackerConfig};
+use crate::call::{Fact, Payload, Rules, TrackerConfig};
 use crate::callflow::{self, CallflowConfig};
 use crate::config::Config;
 use crate::delivery::{
@@ -144,19 +144,12 @@ impl App {
         )
         .await?;
 
-        let mut tracker = Tracker::new(tracker_config(&config));
         let legs = store.read(channels::all).await?;
-        let legs = legs
-            .iter()
-            .filter_map(|(uuid, state)| Some((uuid.as_str(), std::str::from_utf8(state).ok()?)));
-        for problem in tracker.restore(legs) {
-            warn!("{problem}");
-        }
         let client = Client::new(client_config(&config, clock.clone())?)?;
         let link = client.status();
         let pipeline = Pipeline::new(
             client,
-            tracker,
+            tracker_config(&config),
             Arc::clone(&registry),
             store.clone(),
             feed.clone(),
@@ -217,7 +210,7 @@ impl App {
             stop_api,
             sending: tokio::spawn(dispatcher.run(inputs)),
             serving: tokio::spawn(api::serve(listener, state, raised(api_stops))),
-            reading: tokio::spawn(pipeline.run(raised(reading_stops))),
+            reading: tokio::spawn(pipeline.run(legs, raised(reading_stops))),
             shutdown_timeout: config.delivery.shutdown_timeout_ms.0,
         })
     }

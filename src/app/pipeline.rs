@@ -1,24 +1,26 @@
 //! The read path: an event of the switch, the facts in it, the deliveries of each, into the store.
 //!
 //! Nothing here waits for HTTP, and the wait for the store is bounded: a store that stalls longer than that
-//! sheds events, which is counted, logged once, and mended afterwards by asking the switch what is alive.
+//! sheds events, which is counted and logged once. Afterwards what was shed has never happened: the call model
+//! goes back to what the store remembers, and asking the switch what is alive mends the rest.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
 use crate::api::Feed;
-use crate::call::{Fact, Payload, Place, Snapshot, Tracker, Wanted};
+use crate::call::{Fact, Payload, Place, Snapshot, Tracker, TrackerConfig, Wanted};
 use crate::callflow::{EVENT_SUBCLASS, action_of_event};
 use crate::esl::{Client, Command, Event, Notice, Wanted as Subscription};
 use crate::hook::{Record, Router};
 use crate::registry::Registry;
-use crate::store::channels::ChannelChange;
-use crate::store::{Intake, Store};
+use crate::store::channels::{self, ChannelChange};
+use crate::store::{Intake, Store, StoreError};
 use crate::time::{Clock, Timestamp};
 use crate::timeline::{Notes, Scribe};
 use crate::trigger::{Trigger, TriggerSet};
@@ -29,6 +31,12 @@ const CHANNELS: u32 = 1;
 const FIRST_DUMP: u32 = 2;
 /// As many unknown channels are asked about; what the list says must do for the others.
 const MOST_DUMPS: usize = 500;
+
+/// The pause before a stalled store is asked again what it remembers.
+const RECALL_PAUSE: Duration = Duration::from_millis(200);
+
+/// The legs that the store remembers: Unique-ID and state.
+type Legs = Vec<(String, Vec<u8>)>;
 
 /// Numbers of the read path, for health and metrics.
 #[derive(Debug, Default)]
@@ -59,6 +67,7 @@ struct Gathering {
 pub(super) struct Pipeline {
     client: Client,
     tracker: Tracker,
+    tracker_config: TrackerConfig,
     router: Router,
     registry: Arc<Registry>,
     store: Store,
@@ -77,6 +86,8 @@ pub(super) struct Pipeline {
     last_event: Option<(Timestamp, Instant)>,
     /// Events shed since the store last took one.
     shed: u64,
+    /// What the store remembers, once it takes events again. There while events are shed.
+    recall: Option<oneshot::Receiver<Legs>>,
     /// Events shed since the connection was made or lost, for `switch_*`.
     shed_unsaid: u64,
     all_calls: bool,
@@ -85,7 +96,7 @@ pub(super) struct Pipeline {
 impl Pipeline {
     pub(super) fn new(
         client: Client,
-        tracker: Tracker,
+        tracker_config: TrackerConfig,
         registry: Arc<Registry>,
         store: Store,
         feed: Feed,
@@ -95,7 +106,8 @@ impl Pipeline {
         let router = Router::new(Arc::clone(registry.index()));
         Self {
             client,
-            tracker,
+            tracker: Tracker::new(tracker_config.clone()),
+            tracker_config,
             router,
             registry,
             store,
@@ -109,6 +121,7 @@ impl Pipeline {
             gathering: None,
             last_event: None,
             shed: 0,
+            recall: None,
             shed_unsaid: 0,
             all_calls: false,
         }
@@ -124,8 +137,9 @@ impl Pipeline {
         Arc::clone(&self.stats)
     }
 
-    /// Reads until `stop` is done.
-    pub(super) async fn run(mut self, stop: impl Future<Output = ()>) {
+    /// Reads until `stop` is done. `legs` is what an earlier run remembered.
+    pub(super) async fn run(mut self, legs: Legs, stop: impl Future<Output = ()>) {
+        self.remember(&legs);
         tokio::pin!(stop);
         let mut changes = self.registry.changes();
         self.subscribe();
@@ -137,6 +151,7 @@ impl Pipeline {
                     Ok(()) => self.subscribe(),
                     Err(_) => break,
                 },
+                legs = recalled(&mut self.recall) => self.on_recalled(legs),
                 notice = self.client.next() => self.on_notice(notice).await,
             }
         }
@@ -390,42 +405,19 @@ impl Pipeline {
     }
 
     async fn store(&mut self, intake: Intake) {
-        let Err(intake) = self.store.offer(intake) else {
-            self.on_stored();
-            return;
+        // Once it has been too long, no later event waits before the store has said what it remembers.
+        let refused = match self.recall {
+            None => offer(&self.store, intake, self.patience).await.err(),
+            Some(_) => Some(intake),
         };
-        // Once it has been too long, no later event waits again until the store moves.
-        let refused = match self.shed {
-            0 => {
-                let room = tokio::time::timeout(self.patience, self.store.room()).await;
-                match room {
-                    Ok(()) => self.store.offer(intake).err(),
-                    Err(_) => Some(intake),
-                }
-            }
-            _ => Some(intake),
-        };
-        match refused {
-            None => self.on_stored(),
-            Some(intake) => self.on_shed(&intake),
-        }
-    }
-
-    fn on_stored(&mut self) {
-        if self.shed > 0 {
-            warn!(
-                shed_events = self.shed,
-                "the store takes events again; asking the switch what is alive"
-            );
-            self.shed = 0;
-            self.stats.shedding.store(false, Ordering::Relaxed);
-            self.ask_for_channels();
+        if let Some(intake) = refused {
+            self.on_shed(&intake);
         }
     }
 
     fn on_shed(&mut self, intake: &Intake) {
-        let first = intake.records.first();
-        if self.shed == 0 {
+        if self.recall.is_none() {
+            let first = intake.records.first();
             let problem = self.store.health().last_error;
             error!(
                 call_id = first.and_then(|record| record.call_id.as_deref()),
@@ -434,9 +426,79 @@ impl Pipeline {
                 problem.as_deref().unwrap_or("it is slow")
             );
             self.stats.shedding.store(true, Ordering::Relaxed);
+            let (answer, recall) = oneshot::channel();
+            self.recall = Some(recall);
+            tokio::spawn(ask_what_it_remembers(self.store.clone(), answer));
         }
         self.shed += 1;
         self.shed_unsaid += 1;
         self.stats.shed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The store takes events again: the call model goes on from what was told.
+    fn on_recalled(&mut self, legs: Option<Legs>) {
+        self.recall = None;
+        // The store is closed: this is the end.
+        let Some(legs) = legs else {
+            return;
+        };
+        warn!(
+            shed_events = self.shed,
+            "the store takes events again; asking the switch what is alive"
+        );
+        self.shed = 0;
+        self.stats.shedding.store(false, Ordering::Relaxed);
+        self.gathering = None;
+        self.tracker = Tracker::new(self.tracker_config.clone());
+        self.remember(&legs);
+        self.subscribe();
+        self.ask_for_channels();
+    }
+
+    fn remember(&mut self, legs: &Legs) {
+        let states = legs
+            .iter()
+            .filter_map(|(uuid, state)| Some((uuid.as_str(), std::str::from_utf8(state).ok()?)));
+        for problem in self.tracker.restore(states) {
+            warn!("{problem}");
+        }
+    }
+}
+
+/// Hands something to the store, which has a bounded time to make room.
+async fn offer(store: &Store, intake: Intake, patience: Duration) -> Result<(), Intake> {
+    let Err(intake) = store.offer(intake) else {
+        return Ok(());
+    };
+    match tokio::time::timeout(patience, store.room()).await {
+        Ok(()) => store.offer(intake),
+        Err(_) => Err(intake),
+    }
+}
+
+/// What the store remembers of the legs, behind all that it has taken, as soon as it has room for more.
+async fn ask_what_it_remembers(store: Store, answer: oneshot::Sender<Legs>) {
+    store.room().await;
+    loop {
+        match store.write(|tx| channels::all(tx)).await {
+            Ok(legs) => {
+                // A pipeline that has ended wants to know nothing any more.
+                let _ = answer.send(legs);
+                return;
+            }
+            Err(StoreError::Closed) => return,
+            Err(problem) => {
+                debug!("the store does not say what it remembers, asking again: {problem}");
+                tokio::time::sleep(RECALL_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// The answer, when it comes; `None` where there will be none.
+async fn recalled(recall: &mut Option<oneshot::Receiver<Legs>>) -> Option<Legs> {
+    match recall {
+        Some(recall) => recall.await.ok(),
+        None => std::future::pending().await,
     }
 }

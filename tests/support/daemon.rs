@@ -23,6 +23,7 @@ pub const ADMIN: &str = "admin-token-of-the-tests";
 pub struct Home {
     directory: TempDir,
     settings: Vec<(String, String)>,
+    prelude: Option<String>,
 }
 
 impl Home {
@@ -32,6 +33,7 @@ impl Home {
         let mut home = Self {
             directory,
             settings: Vec::new(),
+            prelude: None,
         };
         let database = home.database();
         home.set("STORE__PATH", database.display());
@@ -54,6 +56,12 @@ impl Home {
         self
     }
 
+    /// Commands of a shell that becomes the daemon.
+    pub fn after(mut self, prelude: &str) -> Self {
+        self.prelude = Some(prelude.to_owned());
+        self
+    }
+
     pub fn path(&self) -> &Path {
         self.directory.path()
     }
@@ -64,7 +72,16 @@ impl Home {
 
     /// A command with this home's settings and nothing else of ours in its environment.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_switchhook"));
+        let binary = env!("CARGO_BIN_EXE_switchhook");
+        let mut command = match &self.prelude {
+            None => Command::new(binary),
+            Some(prelude) => {
+                let mut shell = Command::new("sh");
+                let script = format!("{prelude}; exec \"$0\" \"$@\"");
+                shell.args(["-c", &script, binary]);
+                shell
+            }
+        };
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("SWITCHHOOK_")) {
             command.env_remove(name);
         }
@@ -129,6 +146,29 @@ impl Daemon {
 
     pub fn pid(&self) -> u32 {
         self.child.id().unwrap()
+    }
+
+    /// Its resident memory in bytes.
+    pub fn resident(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kilobytes = line.unwrap().trim().trim_end_matches(" kB");
+        kilobytes.parse::<u64>().unwrap() * 1024
+    }
+
+    /// Sends it a signal, by the name that `kill` knows.
+    pub async fn signal(&self, name: &str) {
+        let mut kill = Command::new("kill");
+        let kill = kill.args(["-s", name, &self.pid().to_string()]).status();
+        assert!(kill.await.unwrap().success());
+    }
+
+    /// How it ends.
+    pub async fn ended(mut self) -> ExitStatus {
+        match tokio::time::timeout(PATIENCE, self.child.wait()).await {
+            Ok(status) => status.unwrap(),
+            Err(_) => panic!("it does not stop; it said:\n{}", self.log_text()),
+        }
     }
 
     /// The first line of the log that has `text` in it, as soon as there is one.
@@ -204,12 +244,8 @@ impl Daemon {
     }
 
     /// SIGTERM, and how it ended.
-    pub async fn terminate(mut self) -> ExitStatus {
-        let kill = Command::new("kill").arg(self.pid().to_string()).status();
-        assert!(kill.await.unwrap().success());
-        match tokio::time::timeout(PATIENCE, self.child.wait()).await {
-            Ok(status) => status.unwrap(),
-            Err(_) => panic!("it does not stop; it said:\n{}", self.log_text()),
-        }
+    pub async fn terminate(self) -> ExitStatus {
+        self.signal("TERM").await;
+        self.ended().await
     }
 }

@@ -2,6 +2,7 @@
 //! others.
 
 mod pipeline;
+mod replay;
 
 use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
@@ -17,6 +18,7 @@ use tracing::{info, warn};
 
 use self::pipeline::Pipeline;
 pub use self::pipeline::PipelineStats;
+pub use self::replay::{Match, Played, Replay};
 use crate::api::{self, ApiState, HealthSources, SwitchHealth};
 use crate::call::{Fact, Payload, Rules, Tracker, TrackerConfig};
 use crate::config::Config;

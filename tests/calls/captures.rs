@@ -494,7 +494,14 @@ fn every_trigger_says_what_its_catalogue_entry_promises() {
 
 #[test]
 fn every_field_of_a_payload_is_known_by_its_name() {
-    for name in ["queue", "missed-vm", "transfer", "click2call", "ivr", "utf8"] {
+    for name in [
+        "queue",
+        "missed-vm",
+        "transfer",
+        "click2call",
+        "ivr",
+        "utf8",
+    ] {
         let mut desk = Desk::new();
         desk.hear_all(&capture(name));
         for fact in &desk.facts {

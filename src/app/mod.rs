@@ -3,6 +3,7 @@
 
 mod desk;
 mod pipeline;
+mod replay;
 
 use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
@@ -19,6 +20,7 @@ use tracing::{info, warn};
 use self::desk::{House, Waiting};
 use self::pipeline::Pipeline;
 pub use self::pipeline::PipelineStats;
+pub use self::replay::{Match, Played, Replay};
 use crate::api::{self, ApiState, Feed, HealthSources, SwitchHealth};
 use crate::call::{Fact, Payload, Rules, TrackerConfig};
 use crate::callflow::{self, CallflowConfig};

@@ -4,6 +4,8 @@ mod check;
 mod demo;
 mod explain;
 mod manage;
+mod record;
+mod replay;
 mod rest;
 mod serve;
 
@@ -92,6 +94,16 @@ enum Command {
         after_help = "Example:  switchhook explain 04e9a1b2-7c3d-4e5f-8a9b-0c1d2e3f4a5b\n\nThe id is that of any leg of the call: call_id or call_uuid of a webhook, Unique-ID on the switch."
     )]
     Explain(explain::Options),
+    /// Write the event socket to a file, as it comes
+    #[command(
+        after_help = "Example:  switchhook record calls.esl --events ALL     (Ctrl-C ends it)\n\nIt holds whatever callers and dialplan say, digits included: keep it as you keep call records."
+    )]
+    Record(record::Options),
+    /// Play a recorded event socket through the call model and the hooks, and show who would be told
+    #[command(
+        after_help = "Examples:\n  switchhook replay calls.esl                        what would be sent; sends nothing\n  switchhook replay calls.esl --deliver --realtime   for real, as fast as it happened\n\nEvents keep their webhook-id and their time: a receiver that deduplicates passes over what it has seen,\nand a hook with expires_seconds is sent nothing that old."
+    )]
+    Replay(replay::Options),
     /// Show facts, deliveries and attempts as they happen, one JSON object a line
     #[command(
         after_help = "Example:  switchhook tail | jq -c 'select(.hook_event == \"call_missed\")'"
@@ -115,6 +127,8 @@ pub(crate) fn run() -> ExitCode {
         Command::Accounts { common, order } => manage(file, &common, Order::Accounts(order)),
         Command::Tokens { common, order } => manage(file, &common, Order::Tokens(order)),
         Command::Explain(options) => with_config(file, |config| explain::run(&config, &options)),
+        Command::Record(options) => with_config(file, |config| record::run(&config, &options)),
+        Command::Replay(options) => with_config(file, |config| replay::run(&config, &options)),
         Command::Tail { common } => manage(file, &common, Order::Tail),
     }
 }

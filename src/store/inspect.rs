@@ -3,6 +3,8 @@
 use std::fs::{File, TryLockError};
 use std::path::Path;
 
+use rusqlite::Connection;
+
 use super::{StoreError, open};
 
 /// What is wrong with `path`, or in a few words what it is. Nothing is changed, and a running daemon is not
@@ -35,6 +37,17 @@ pub fn inspect(path: &Path) -> Result<String, StoreError> {
         false => "",
     };
     Ok(format!("{hooks} hooks{running}"))
+}
+
+/// Reads a database that is there. Nothing is changed, and a running daemon is not disturbed.
+///
+/// # Errors
+/// It is no database of ours, or those of `read`.
+pub fn look<T>(
+    path: &Path,
+    read: impl FnOnce(&Connection) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    read(&open::onlooker(path)?)
 }
 
 /// Whether a file can be made there: by making one and taking it away, which is the only question that the

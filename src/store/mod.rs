@@ -39,7 +39,7 @@ use tracing::error;
 pub use channels::ChannelChange;
 pub use error::StoreError;
 pub use health::StoreHealth;
-pub use inspect::inspect;
+pub use inspect::{inspect, look};
 pub use outcomes::{Next, Outcome, Settled};
 pub use writer::Tx;
 

@@ -14,7 +14,7 @@ use switchhook::call::Accounts;
 use switchhook::callflow::{
     CallflowConfig, CallflowStats, Desk, DeskError, StoredFlow, WebhookAction, WebhookAnswer, serve,
 };
-use switchhook::hook::{Delivery, Hook, Verb};
+use switchhook::hook::{Delivery, Hook, Router, Verb};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -496,10 +496,11 @@ async fn a_receiver_that_always_answers_with_itself_is_asked_three_times_over() 
         "flow.answer.answer.answer: flows fetched by flows go 3 levels deep at most"
     );
     // To the receivers these are four events and not one told four times.
+    let nobody = Router::new(Arc::default());
     let actions = place.house.actions.lock().unwrap();
     let mut ids: Vec<_> = actions
         .iter()
-        .map(|action| Delivery::new(&action.fact, &action.hook).webhook_id)
+        .map(|action| action.record(&nobody, &Accounts::default()).deliveries[0].webhook_id)
         .collect();
     ids.sort_unstable();
     ids.dedup();

@@ -444,10 +444,7 @@ impl<'a, D: Desk> Walk<'a, D> {
             Some(id) => format!("callflow {id} {path}"),
             None => path.clone(),
         };
-        // Its id, and with it the ids of its deliveries, come from the document: no two actions of a call
-        // must have the same.
-        let mut document = hook_document(data.document(), &name);
-        document.insert("step".into(), json!(self.steps));
+        let document = hook_document(data.document(), &name);
         let hook = match Hook::ad_hoc(&self.account, document) {
             Ok(hook) => Arc::new(hook),
             Err(mistakes) => {
@@ -487,6 +484,8 @@ impl<'a, D: Desk> Walk<'a, D> {
             fact,
             hook: Arc::clone(hook),
             wait,
+            // No more than STEPS.
+            step: u16::try_from(self.steps).unwrap_or(u16::MAX),
         };
         let sent = self.exchange(action, started + wait).await?;
         let (result, status) = match &sent {

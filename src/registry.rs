@@ -561,7 +561,7 @@ async fn in_own_task<T: Send + 'static>(
 }
 
 /// `patch` merged into `document`, objects in objects too, as Kazoo merges: null removes.
-fn merged(mut document: Document, patch: Document) -> Document {
+pub(crate) fn merged(mut document: Document, patch: Document) -> Document {
     for (key, value) in patch {
         match (document.get_mut(&key), value) {
             (_, Value::Null) => {

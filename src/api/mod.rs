@@ -8,6 +8,8 @@
 mod accounts;
 mod attempts;
 mod auth;
+mod callflow_schema;
+mod callflows;
 mod calls;
 mod catalogue;
 mod cors;
@@ -60,6 +62,8 @@ pub struct ApiState {
     health: HealthSources,
     feed: Feed,
     cors_origins: Arc<[String]>,
+    /// The domain of users and mailboxes in callflows; the call's own where there is none.
+    domain: Option<Arc<str>>,
     clock: Clock,
     /// True when the server stops: streams end then.
     stopping: watch::Sender<bool>,
@@ -95,6 +99,7 @@ impl ApiState {
             health,
             feed: Feed::new(&clock),
             cors_origins: Arc::default(),
+            domain: None,
             clock,
             stopping: watch::Sender::new(false),
         }
@@ -109,6 +114,13 @@ impl ApiState {
     /// Lets web pages of these origins (`https://ui.example.com`, or `*` for all) use the API.
     pub fn with_cors_origins(mut self, origins: Vec<String>) -> Self {
         self.cors_origins = origins.into();
+        self
+    }
+
+    /// Walks callflows with this domain of users and mailboxes (`[callflow] domain`); with that of the
+    /// described call where there is none.
+    pub fn with_domain(mut self, domain: Option<String>) -> Self {
+        self.domain = domain.map(Into::into);
         self
     }
 
@@ -130,6 +142,7 @@ fn routes() -> Vec<Route> {
         resend::routes(),
         secret::routes(),
         stats::routes(),
+        callflows::routes(),
         accounts::routes(),
         tokens::routes(),
         sessions::routes(),

@@ -171,7 +171,8 @@ impl App {
             clock.clone(),
         )
         .with_feed(feed.clone())
-        .with_cors_origins(config.api.cors_origins.clone());
+        .with_cors_origins(config.api.cors_origins.clone())
+        .with_domain(callflow_config(&config).domain);
         let (stop_reading, reading_stops) = watch::channel(false);
         let (stop_api, api_stops) = watch::channel(false);
         if let Some(listener) = outbound {

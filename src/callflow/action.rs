@@ -36,23 +36,40 @@ pub struct WebhookAction {
     pub hook: Arc<Hook>,
     /// How long the call waits for the answer.
     pub wait: Duration,
+    /// Which step of its flow it is; 0 for what is not in one.
+    pub step: u16,
 }
 
 impl WebhookAction {
     /// What is to be stored: the action's own delivery, first of all, and those of the hooks that listen to
     /// `callflow_webhook`.
     pub fn record(&self, router: &Router, accounts: &Accounts) -> Record {
-        let own = Delivery::new(&self.fact, &self.hook);
-        let mut record = match router.route(&self.fact, accounts) {
+        let told = self.told();
+        let own = Delivery::new(&told, &self.hook);
+        let mut record = match router.route(&told, accounts) {
             Some(record) => record,
-            None => Record::new(&self.fact, Vec::new()),
+            None => Record::new(&told, Vec::new()),
         };
+        record.sequence = self.fact.sequence;
         // A stored hook that listens to its own actions is told once.
         record
             .deliveries
             .retain(|other| other.hook_id != own.hook_id);
         record.deliveries.insert(0, own);
         record
+    }
+
+    /// The fact as ids are derived from it. Two actions of a flow are told of the same channel data, whose
+    /// event has one sequence, and must not have the same id to a hook that is told of both: the step goes
+    /// above all sequences that a switch gets to.
+    fn told(&self) -> Cow<'_, Fact> {
+        // A fact without a sequence is known by its leg and time, which it would lose.
+        if self.step == 0 || self.fact.sequence == 0 {
+            return Cow::Borrowed(&self.fact);
+        }
+        let mut told = self.fact.clone();
+        told.sequence |= u64::from(self.step) << 48;
+        Cow::Owned(told)
     }
 }
 
@@ -106,6 +123,7 @@ pub fn action_of_event(
         fact,
         hook,
         wait: Duration::ZERO,
+        step: 0,
     }))
 }
 
@@ -286,6 +304,39 @@ mod tests {
         assert_eq!(id(&once), id(&again));
         again.fact.sequence += 1;
         assert_ne!(id(&once), id(&again));
+    }
+
+    #[test]
+    fn two_steps_of_a_flow_are_two_webhooks_to_every_hook_that_is_told() {
+        let account = "default".into();
+        let document =
+            json!({"name": "all", "hook": "callflow_webhook", "uri": "http://listener/"});
+        let mut listener = Hook::ad_hoc(&account, document.as_object().unwrap().clone()).unwrap();
+        listener.key = 1;
+        let router = Router::new(Arc::new(Index::new([listener])));
+        let record = |step| {
+            let mut action = action(&[("uri", "http%3A//a/")]).unwrap();
+            action.step = step;
+            action.record(&router, &Accounts::default())
+        };
+        let ids = |record: &Record| -> Vec<_> {
+            record.deliveries.iter().map(|one| one.webhook_id).collect()
+        };
+        let (first, second) = (record(1), record(2));
+        let mut all = [ids(&first), ids(&second)].concat();
+        assert_eq!(all.len(), 4);
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), 4, "{all:?}");
+        assert_eq!(ids(&first), ids(&record(1)), "the same again is the same");
+        // Whoever reads the event log finds the switch's own number there.
+        assert_eq!(first.sequence, second.sequence);
+        assert!(first.sequence < 1 << 48);
+        let body = std::str::from_utf8(&second.deliveries[0].body).unwrap();
+        assert!(
+            body.ends_with(&format!("&sequence={}", second.sequence)),
+            "{body}"
+        );
     }
 
     #[test]

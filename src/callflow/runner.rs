@@ -105,8 +105,6 @@ pub(super) struct Walk<'a, D> {
     visited: Vec<Arc<str>>,
     places: Vec<Place>,
     steps: usize,
-    /// `Event-Sequence` of what the last action told.
-    told: Option<u64>,
 }
 
 impl<'a, D: Desk> Walk<'a, D> {
@@ -126,7 +124,6 @@ impl<'a, D: Desk> Walk<'a, D> {
             visited: Vec::new(),
             places: Vec::new(),
             steps: 0,
-            told: None,
         }
     }
 
@@ -447,10 +444,7 @@ impl<'a, D: Desk> Walk<'a, D> {
             Some(id) => format!("callflow {id} {path}"),
             None => path.clone(),
         };
-        // Its id, and with it the ids of its deliveries, come from the document: no two actions of a call
-        // must have the same.
-        let mut document = hook_document(data.document(), &name);
-        document.insert("step".into(), json!(self.steps));
+        let document = hook_document(data.document(), &name);
         let hook = match Hook::ad_hoc(&self.account, document) {
             Ok(hook) => Arc::new(hook),
             Err(mistakes) => {
@@ -485,20 +479,13 @@ impl<'a, D: Desk> Walk<'a, D> {
         let started = Instant::now();
         let wait = wait_of(said, hook.settings.verb);
         let accounts = self.desk.accounts();
-        let mut fact = fact_of_action(self.call.channel(), &accounts, &self.config.tracker);
-        // Where the switch has said nothing new since the last action, the hooks that listen would take the
-        // two for one: the second is told by its time.
-        match self.told.replace(fact.sequence) {
-            Some(told) if told == fact.sequence => {
-                fact.sequence = 0;
-                fact.at = fact.at.after(Duration::from_micros(self.steps as u64));
-            }
-            _ => {}
-        }
+        let fact = fact_of_action(self.call.channel(), &accounts, &self.config.tracker);
         let action = WebhookAction {
             fact,
             hook: Arc::clone(hook),
             wait,
+            // No more than STEPS.
+            step: u16::try_from(self.steps).unwrap_or(u16::MAX),
         };
         let sent = self.exchange(action, started + wait).await?;
         let (result, status) = match &sent {

@@ -1,0 +1,165 @@
+//! What `openapi.json` says of callflows; of their modules what the modules say of themselves.
+
+use serde_json::{Value, json};
+
+use super::callflows::OUTCOMES;
+use super::route::{list_of, schema};
+use crate::callflow::{Children, Field, Kind, Module, modules};
+use crate::hook::Document;
+
+/// The schemas of callflows, of a node of a flow, and of each module's node.
+pub(super) fn schemas() -> Document {
+    let text = || json!({ "type": "string" });
+    let gregorian = || json!({ "type": "integer", "description": "Gregorian seconds" });
+    let number = json!({ "type": "string", "pattern": "[0-9]|^no_match$" });
+    let numbers = json!({
+        "type": ["array", "null"], "items": number, "maxItems": 1_000,
+        "description": "The numbers that are dialled to reach it; `no_match` takes what no other callflow does",
+    });
+    let nodes = modules().iter().map(|module| schema(&name_of(module)));
+    let schemas = json!({
+        "CallflowWritten": {
+            "type": "object",
+            "properties": { "name": {}, "numbers": numbers, "flow": schema("FlowNode") },
+            "required": ["flow"],
+        },
+        "Callflow": {
+            "type": "object",
+            "properties": {
+                "id": text(), "name": {}, "numbers": list_of(text()), "flow": { "type": "object" },
+                "created": gregorian(), "modified": gregorian(),
+            },
+            "required": ["id", "numbers", "flow", "created", "modified"],
+        },
+        "CallflowSummary": {
+            "type": "object",
+            "properties": {
+                "id": text(), "name": {}, "numbers": list_of(text()),
+                "created": gregorian(), "modified": gregorian(),
+            },
+            "required": ["id", "numbers", "created", "modified"],
+        },
+        "FlowNode": { "oneOf": nodes.collect::<Vec<_>>() },
+        "CallflowTest": {
+            "type": "object",
+            "properties": {
+                "call": {
+                    "type": "object",
+                    "properties": {
+                        "answered": {
+                            "type": ["boolean", "string", "number", "null"],
+                            "description": "Whether somebody answers, or the id of who does",
+                        },
+                        "digits": {
+                            "anyOf": [{ "type": ["string", "null"] }, list_of(text())],
+                            "description": "What is pressed in each menu; an empty text is nothing",
+                        },
+                        "webhook": {
+                            "enum": OUTCOMES.iter().map(|word| json!(word)).chain([Value::Null]).collect::<Vec<_>>(),
+                            "description": "How webhooks go; well where nothing is said",
+                        },
+                        "domain": {
+                            "type": ["string", "null"],
+                            "description": "That of users and mailboxes, where none is configured",
+                        },
+                    },
+                },
+            },
+            "required": ["call"],
+        },
+        "CallflowSteps": {
+            "type": "object",
+            "properties": { "steps": list_of(schema("CallflowStep")) },
+            "required": ["steps"],
+        },
+        "CallflowStep": {
+            "type": "object",
+            "properties": {
+                "path": text(), "module": text(), "applications": list_of(text()),
+                "webhook": { "type": "string", "description": "Method and URI" },
+                "note": text(), "next": { "type": ["string", "null"] },
+            },
+            "required": ["path", "module", "next"],
+        },
+    });
+    let mut schemas = schemas.as_object().cloned().unwrap_or_default();
+    for module in modules() {
+        schemas.insert(name_of(module), node(module));
+    }
+    schemas
+}
+
+/// The name of a module's schema.
+fn name_of(module: &Module) -> String {
+    format!("FlowNode.{}", module.id)
+}
+
+/// A node that is this module.
+fn node(module: &Module) -> Value {
+    let mut data = Document::new();
+    for field in module.fields {
+        data.insert(field.name.into(), describe(field));
+    }
+    data.insert("skip_module".into(), json!({ "type": ["boolean", "null"] }));
+    let needed: Vec<&str> = (module.fields.iter())
+        .filter(|field| field.required)
+        .map(|field| field.name)
+        .collect();
+    let (kinds, required) = match needed.is_empty() {
+        true => (json!(["object", "null"]), json!(["module"])),
+        false => (json!("object"), json!(["module", "data"])),
+    };
+    let keys = match module.children {
+        Children::Default => "^_$",
+        Children::Outcome => "^(?:success|failure|_)$",
+        Children::Digits => "^(?:[0-9*#]{1,16}|timeout|_)$",
+    };
+    json!({
+        "type": "object",
+        "description": module.description,
+        "properties": {
+            "module": { "type": "string", "enum": [module.id] },
+            "data": { "type": kinds, "properties": data, "required": needed },
+            "children": {
+                "type": ["object", "null"],
+                "propertyNames": { "pattern": keys },
+                "additionalProperties": schema("FlowNode"),
+            },
+        },
+        "required": required,
+    })
+}
+
+/// What a field may hold.
+fn describe(field: &Field) -> Value {
+    let mut described = match field.kind {
+        Kind::Word => json!({
+            "type": ["string", "number"], "pattern": "^[A-Za-z0-9_.+*#@-]{1,128}$",
+        }),
+        Kind::Sound => json!({
+            "type": ["string", "number"], "minLength": 1, "maxLength": 512, "pattern": r#"^[^\s'"]+$"#,
+        }),
+        Kind::Text(most) => json!({
+            "type": ["string", "number"], "minLength": 1, "maxLength": most,
+        }),
+        Kind::Whole(least, most) => {
+            json!({ "type": "integer", "minimum": least, "maximum": most })
+        }
+        Kind::Yes => json!({ "type": "boolean" }),
+        Kind::OneOf(words) => json!({ "type": "string", "enum": words }),
+        Kind::Object => json!({ "type": "object" }),
+        Kind::List => json!({ "type": "array" }),
+        // As in a webhook.
+        Kind::Hook => {
+            json!({ "$ref": format!("#/components/schemas/WebhookWritten/properties/{}", field.name) })
+        }
+    };
+    described["description"] = json!(field.about);
+    if let Some(default) = field
+        .default
+        .and_then(|json| serde_json::from_str(json).ok())
+    {
+        described["default"] = default;
+    }
+    described
+}

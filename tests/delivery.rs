@@ -481,3 +481,87 @@ async fn a_rate_limit_delays_and_loses_nothing() {
     );
     office.close().await;
 }
+
+#[tokio::test]
+async fn a_dead_receiver_with_a_failover_delays_nothing_and_is_found_when_it_is_back() {
+    let dead = Receiver::start().await;
+    let address = dead.address();
+    drop(dead);
+    let mut second = Receiver::start().await;
+    let office = Office::new().open().await;
+    office
+        .add_hook(
+            &format!("http://{address}/first"),
+            json!({"failover_uri": second.uri("/second")}),
+        )
+        .await;
+    let began = Instant::now();
+    for call in 0..200 {
+        office.happens(&format!("call-{call}"), Trigger::ChannelCreate);
+    }
+    second.take(200).await;
+    assert!(
+        began.elapsed() < Duration::from_secs(5),
+        "none of them waits for a probe of the dead one"
+    );
+
+    let mut back = Receiver::at(address).await;
+    let found = async {
+        for call in 200.. {
+            office.happens(&format!("call-{call}"), Trigger::ChannelCreate);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::select! {
+        request = back.next() => assert_eq!(request.target, "/first"),
+        () = found => {}
+    }
+    office.close().await;
+}
+
+#[tokio::test]
+async fn a_failover_endpoint_has_its_limits_too() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    let mut second = Receiver::start().await;
+    let mut office = Office::new();
+    office.config.in_flight = 4;
+    let open = office.open().await;
+    let stats = std::sync::Arc::new(AtomicUsize::new(0));
+    let most = std::sync::Arc::clone(&stats);
+    let waiting = std::sync::Arc::new(AtomicUsize::new(0));
+    second.decide_by(move |_| {
+        most.fetch_max(
+            waiting.fetch_add(1, Ordering::Relaxed) + 1,
+            Ordering::Relaxed,
+        );
+        Behaviour::Stall
+    });
+    for hook in 0..8 {
+        let failing = format!("http://127.0.0.1:{}/", 1 + hook);
+        open.add_hook(
+            &failing,
+            json!({"failover_uri": second.uri("/"), "timeout_ms": 400, "retries": 0}),
+        )
+        .await;
+    }
+    open.happens("call", Trigger::ChannelCreate);
+    second.take(4).await;
+    assert_eq!(stats.load(Ordering::Relaxed), 4, "and no more at once");
+    second.take(4).await;
+    open.close().await;
+}
+
+#[tokio::test]
+async fn a_switch_whose_clock_is_ahead_puts_nothing_off() {
+    let mut receiver = Receiver::start().await;
+    let office = Office::new().open().await;
+    office
+        .add_hook(&receiver.uri("/"), json!({"ordering": "strict"}))
+        .await;
+    let ahead = switchhook::time::Clock::system()
+        .now()
+        .after(Duration::from_secs(3_600));
+    office.happened("call", Trigger::ChannelCreate, ahead);
+    assert_eq!(receiver.next().await.trigger(), "channel_create");
+    office.close().await;
+}

@@ -2,7 +2,7 @@
 //! locked; requests run in tasks of their own and report back.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, HashSet};
+use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering as Atomic};
 use std::time::Duration;
@@ -182,6 +182,8 @@ struct Done {
     hook: Arc<Hook>,
     /// Where it went: the hook may go elsewhere by now.
     endpoint: Arc<str>,
+    /// That was the hook's failover.
+    failed_over: bool,
     answer: Answer,
     attempts: Vec<Attempt>,
     /// The body of each attempt's answer.
@@ -225,6 +227,8 @@ pub struct Dispatcher {
     endpoints: HashMap<Arc<str>, Endpoint>,
     disabler: Disabler,
     timers: BinaryHeap<Reverse<(Instant, Wake)>>,
+    /// Requests that failed and wait to be made again at the failover endpoint.
+    failing_over: HashMap<Arc<str>, VecDeque<Done>>,
     taken: usize,
     in_flight: usize,
     /// Deliveries whose outcome is not committed yet, and their queues.
@@ -275,6 +279,7 @@ impl Dispatcher {
             queues: HashMap::new(),
             endpoints: HashMap::new(),
             timers: BinaryHeap::new(),
+            failing_over: HashMap::new(),
             taken: 0,
             in_flight: 0,
             unsettled: HashMap::new(),
@@ -359,8 +364,25 @@ impl Dispatcher {
         }
         self.queues.entry(key).or_default().follow(hook);
         if let Some(hook) = hook {
-            self.move_to(key, &hook.settings.endpoint);
+            self.move_to(key, &self.home_of(hook));
         }
+    }
+
+    /// Where a hook's deliveries go just now: to its failover while no connection comes about at its own
+    /// endpoint, and one does there.
+    fn home_of(&self, hook: &Hook) -> Arc<str> {
+        let own = &hook.settings.endpoint;
+        let failover = hook.settings.failover_endpoint.as_ref();
+        match failover.filter(|failover| self.is_dead(own) && !self.is_dead(failover)) {
+            Some(failover) => Arc::clone(failover),
+            None => Arc::clone(own),
+        }
+    }
+
+    fn is_dead(&self, endpoint: &str) -> bool {
+        self.endpoints
+            .get(endpoint)
+            .is_some_and(Endpoint::is_circuit_open)
     }
 
     /// From now on a queue has its turns at this endpoint.
@@ -396,6 +418,10 @@ impl Dispatcher {
             }
             Command::Stop => {
                 self.stopping = true;
+                let waiting = std::mem::take(&mut self.failing_over);
+                for done in waiting.into_values().flatten() {
+                    self.conclude(done);
+                }
                 info!(
                     in_flight = self.in_flight,
                     "waiting for the requests under way"
@@ -506,13 +532,13 @@ impl Dispatcher {
             if (self.queues.get(&key)).is_none_or(|queue| queue.endpoint.is_none()) {
                 self.follow(key, Some(&hook));
             }
+            let endpoint = self
+                .queues
+                .get(&key)
+                .and_then(|queue| queue.endpoint.clone());
+            let endpoint = endpoint.unwrap_or_else(|| self.home_of(&hook));
+            let dead = self.is_dead(&endpoint);
             let queue = self.queues.entry(key).or_default();
-            let endpoint = queue.endpoint.clone();
-            let endpoint = endpoint.unwrap_or_else(|| Arc::clone(&hook.settings.endpoint));
-            let dead = self
-                .endpoints
-                .get(&endpoint)
-                .is_some_and(Endpoint::is_circuit_open);
             if dead {
                 queue.spill();
             }
@@ -584,7 +610,10 @@ impl Dispatcher {
                     break;
                 }
             }
-            let Some(key) = endpoint.turns.pop_front() else {
+            if self.fail_over_one(name) {
+                continue;
+            }
+            let Some(key) = self.endpoint(name).turns.pop_front() else {
                 break;
             };
             let Some(queue) = self.queues.get_mut(&key) else {
@@ -602,14 +631,15 @@ impl Dispatcher {
                 self.enlist(key);
                 continue;
             };
+            let home = self.home_of(&hook);
             let Some(queue) = self.queues.get_mut(&key) else {
                 continue;
             };
-            if hook.settings.endpoint != *name {
+            if home != *name {
                 queue.put_back(delivery);
-                self.move_to(key, &hook.settings.endpoint);
+                self.move_to(key, &home);
                 self.enlist(key);
-                self.wake_endpoint(&hook.settings.endpoint, now);
+                self.wake_endpoint(&home, now);
                 continue;
             }
             let Some(endpoint) = self.endpoints.get_mut(name) else {
@@ -632,9 +662,13 @@ impl Dispatcher {
                 }
                 continue;
             }
-            endpoint.started();
+            // A dead endpoint is probed with what would go to its failover, which then follows all the same.
+            let own = Arc::clone(&hook.settings.endpoint);
+            let probes = own != *name && self.endpoint(&own).gate(now) == Gate::Open;
+            let target = if probes { own } else { Arc::clone(name) };
+            self.endpoint(&target).started();
             self.in_flight += 1;
-            self.start(delivery, hook, Arc::clone(name));
+            self.start(delivery, hook, target);
             self.enlist(key);
             self.refill(key);
         }
@@ -698,15 +732,67 @@ impl Dispatcher {
     }
 
     fn start(&self, delivery: Delivery, hook: Arc<Hook>, endpoint: Arc<str>) {
+        self.carry_out(Done {
+            failed_over: endpoint != hook.settings.endpoint,
+            delivery,
+            hook,
+            endpoint,
+            answer: Answer::NotConnected,
+            attempts: Vec::new(),
+            bodies: Vec::new(),
+            decision: Decision::GiveUp,
+        });
+    }
+
+    /// Makes one request of a delivery, and reports it with those that were made before.
+    fn carry_out(&self, so_far: Done) {
         let sender = self.sender.clone();
         let done = self.done.0.clone();
         let clock = self.clock.clone();
         let backoff = self.config.backoff;
         tokio::spawn(async move {
-            let report = carry_out(&sender, delivery, hook, endpoint, &clock, backoff).await;
+            let report = attempt(&sender, so_far, &clock, backoff).await;
             // The dispatcher outlives its requests.
             let _ = done.send(report);
         });
+    }
+
+    /// Where a request that failed is to be made again at once.
+    fn failover_of(&self, done: &Done) -> Option<Arc<str>> {
+        let settings = &done.hook.settings;
+        settings.failover_uri.as_ref()?;
+        if done.failed_over || self.stopping || !done.answer.asks_for_failover() {
+            return None;
+        }
+        let failover = settings.failover_endpoint.as_ref();
+        let failover = failover.unwrap_or(&settings.endpoint);
+        (!self.is_dead(failover)).then(|| Arc::clone(failover))
+    }
+
+    /// Makes the oldest request again that waits for its failover at this endpoint, where its rate allows it.
+    /// `false` where there is none.
+    fn fail_over_one(&mut self, name: &Arc<str>) -> bool {
+        let Some(waiting) = self.failing_over.get_mut(name) else {
+            return false;
+        };
+        let Some(mut done) = waiting.pop_front() else {
+            self.failing_over.remove(name);
+            return false;
+        };
+        if let Err(at) = self.endpoint(name).take_leave(None) {
+            self.failing_over
+                .entry(Arc::clone(name))
+                .or_default()
+                .push_front(done);
+            self.wake_endpoint(name, at);
+            return false;
+        }
+        done.endpoint = Arc::clone(name);
+        done.failed_over = true;
+        self.endpoint(name).started();
+        self.in_flight += 1;
+        self.carry_out(done);
+        true
     }
 
     fn on_done(&mut self, done: Done) {
@@ -726,6 +812,26 @@ impl Dispatcher {
             self.stats.circuits_open.fetch_sub(1, Atomic::Relaxed);
             info!(endpoint = %name, "it answers again");
         }
+        if was_open || is_open {
+            self.refill_endpoint(&name);
+        }
+        match self.failover_of(&done) {
+            Some(failover) => {
+                let waiting = self.failing_over.entry(Arc::clone(&failover));
+                waiting.or_default().push_back(done);
+                self.pump(&failover);
+            }
+            None => self.conclude(done),
+        }
+        self.enlist(key);
+        self.pump(&name);
+        self.publish();
+    }
+
+    /// Nothing more is tried of a delivery for now.
+    fn conclude(&mut self, done: Done) {
+        let now = Instant::now();
+        let key = done.delivery.queue;
         self.report(&done);
 
         let then = match done.decision {
@@ -754,12 +860,6 @@ impl Dispatcher {
         };
         self.let_go(&done.delivery);
         self.settle(&done.delivery, done.delivery.attempts + 1, attempts, then);
-        self.enlist(key);
-        if was_open || is_open {
-            self.refill_endpoint(&name);
-        }
-        self.pump(&name);
-        self.publish();
     }
 
     fn report(&self, done: &Done) {
@@ -824,15 +924,32 @@ impl Dispatcher {
         });
     }
 
-    /// Frees the memory of all queues of a dead endpoint.
+    /// Sends the queues of a dead endpoint to their failovers, and frees the memory of those that have none.
     fn evict_all(&mut self, name: &Arc<str>) {
-        for queue in self.queues.values_mut() {
-            if queue.endpoint.as_ref() == Some(name) {
-                let before = queue.taken();
-                queue.evict();
-                queue.in_turn = false;
-                self.taken = self.taken + queue.taken() - before;
-            }
+        let here: Vec<i64> = self
+            .queues
+            .iter()
+            .filter(|(_, queue)| queue.endpoint.as_ref() == Some(name))
+            .map(|(key, _)| *key)
+            .collect();
+        for key in here {
+            let Some(queue) = self.queues.get_mut(&key) else {
+                continue;
+            };
+            let failover = queue.failover.clone().filter(|failover| failover != name);
+            let Some(failover) = failover.filter(|failover| !self.is_dead(failover)) else {
+                if let Some(queue) = self.queues.get_mut(&key) {
+                    let before = queue.taken();
+                    queue.evict();
+                    queue.in_turn = false;
+                    self.taken = self.taken + queue.taken() - before;
+                }
+                continue;
+            };
+            self.move_to(key, &failover);
+            self.enlist(key);
+            self.pump(&failover);
+            self.refill(key);
         }
         self.endpoint(name).turns.clear();
     }
@@ -1095,56 +1212,35 @@ impl Dispatcher {
     }
 }
 
-/// Makes a delivery's next attempt, at the hook's failover too where that is called for.
-async fn carry_out(
-    sender: &Sender,
-    delivery: Delivery,
-    hook: Arc<Hook>,
-    endpoint: Arc<str>,
-    clock: &Clock,
-    backoff: Backoff,
-) -> Done {
-    let settings = &hook.settings;
-    let number = delivery.attempts + 1;
-    let retries_left = settings.retries.saturating_sub(delivery.attempts);
+/// Makes one request of a delivery: to the hook's own URI, or to its failover.
+async fn attempt(sender: &Sender, mut done: Done, clock: &Clock, backoff: Backoff) -> Done {
+    let settings = &done.hook.settings;
+    let number = done.delivery.attempts + 1;
+    let retries_left = settings.retries.saturating_sub(done.delivery.attempts);
+    let uri = match (&settings.failover_uri, done.failed_over) {
+        (Some(failover), true) => failover,
+        _ => &settings.uri,
+    };
     let began = clock.now();
     let sent = sender
-        .send(&hook, &delivery, &settings.uri, number, began)
+        .send(&done.hook, &done.delivery, uri, number, began)
         .await;
-    let decide = |answer: &Answer| {
-        decide(
-            answer,
+    // What the hook's own endpoint said decides when it is tried again.
+    if done.attempts.is_empty() || sent.answer.is_success() {
+        done.decision = decide(
+            &sent.answer,
             number,
             settings.retries,
             backoff,
             fastrand::f64(),
             clock.now(),
-        )
-    };
-    let mut decision = decide(&sent.answer);
-    let answer = sent.answer.clone();
-    let mut bodies = vec![sent.resp_body.clone()];
-    let mut attempts = vec![record(sent, number, retries_left, began)];
-    if let Some(failover) = &settings.failover_uri
-        && answer.asks_for_failover()
-    {
-        let began = clock.now();
-        let sent = sender.send(&hook, &delivery, failover, number, began).await;
-        if sent.answer.is_success() {
-            decision = Decision::Delivered;
-        }
-        bodies.push(sent.resp_body.clone());
-        attempts.push(record(sent, number, retries_left, began));
+        );
     }
-    Done {
-        delivery,
-        hook,
-        endpoint,
-        answer,
-        attempts,
-        bodies,
-        decision,
-    }
+    done.answer = sent.answer.clone();
+    done.bodies.push(sent.resp_body.clone());
+    done.attempts
+        .push(record(sent, number, retries_left, began));
+    done
 }
 
 #[cfg(test)]

@@ -41,6 +41,8 @@ impl Off {
 pub(super) struct Queue {
     /// Where they go; unknown until a delivery or the hook itself was seen.
     pub(super) endpoint: Option<Arc<str>>,
+    /// Where they go while no connection comes about there.
+    pub(super) failover: Option<Arc<str>>,
     /// The hook's own rate limit.
     pub(super) limiter: Option<Limiter>,
     /// Why nothing is sent, where nothing is.
@@ -253,6 +255,7 @@ impl Queue {
         self.off = Off::of(hook);
         self.limit_to(hook.and_then(|hook| hook.settings.rate_limit));
         if let Some(hook) = hook {
+            self.failover = hook.settings.failover_endpoint.clone();
             self.strict = hook.settings.ordering == Ordering::Strict;
         }
     }

@@ -231,6 +231,8 @@ pub struct Settings {
     pub include_subaccounts: bool,
     /// `failover_uri`.
     pub failover_uri: Option<Url>,
+    /// Its scheme, host and port, where they are not those of the URI itself.
+    pub failover_endpoint: Option<Arc<str>>,
     /// `expires_seconds`.
     pub expires: Option<Duration>,
     /// `ordering`.
@@ -283,10 +285,15 @@ impl Settings {
         from.secret();
 
         let mistakes = from.mistakes;
+        let endpoint_of = |uri: &Url| -> Arc<str> { uri.origin().ascii_serialization().into() };
         match (name, uri) {
             (Some(name), Some(uri)) if mistakes.is_empty() => Ok(Self {
                 name,
-                endpoint: uri.origin().ascii_serialization().into(),
+                failover_endpoint: failover_uri
+                    .as_ref()
+                    .map(endpoint_of)
+                    .filter(|failover| *failover != endpoint_of(&uri)),
+                endpoint: endpoint_of(&uri),
                 uri,
                 triggers,
                 verb,

@@ -1,4 +1,5 @@
-//! What `openapi.json` says of callflows; of their modules what the modules say of themselves.
+//! What `openapi.json` says of callflows; of their modules what the fields of the modules say. What a module
+//! checks besides is not in it.
 
 use serde_json::{Value, json};
 
@@ -130,6 +131,18 @@ fn node(module: &Module) -> Value {
     })
 }
 
+/// Text that goes to the switch: one line that does not begin with `%`, with `${NAME}` for channel variables.
+const TEXT: &str = concat!(
+    r"^(?:[^$%\x00-\x1f\x7f-\x9f]|\$\{[A-Za-z0-9_.-]+\}|\$+(?:[^{$\x00-\x1f\x7f-\x9f]|$))",
+    r"(?:[^$\x00-\x1f\x7f-\x9f]|\$\{[A-Za-z0-9_.-]+\}|\$+(?:[^{$\x00-\x1f\x7f-\x9f]|$))*$",
+);
+
+/// The same without blanks and quotes.
+const SOUND: &str = concat!(
+    r#"^(?:[^$%\s'"\x00-\x1f\x7f-\x9f]|\$\{[A-Za-z0-9_.-]+\}|\$+(?:[^{$\s'"\x00-\x1f\x7f-\x9f]|$))"#,
+    r#"(?:[^$\s'"\x00-\x1f\x7f-\x9f]|\$\{[A-Za-z0-9_.-]+\}|\$+(?:[^{$\s'"\x00-\x1f\x7f-\x9f]|$))*$"#,
+);
+
 /// What a field may hold.
 fn describe(field: &Field) -> Value {
     let mut described = match field.kind {
@@ -137,10 +150,10 @@ fn describe(field: &Field) -> Value {
             "type": ["string", "number"], "pattern": "^[A-Za-z0-9_.+*#@-]{1,128}$",
         }),
         Kind::Sound => json!({
-            "type": ["string", "number"], "minLength": 1, "maxLength": 512, "pattern": r#"^[^\s'"]+$"#,
+            "type": ["string", "number"], "minLength": 1, "maxLength": 512, "pattern": SOUND,
         }),
         Kind::Text(most) => json!({
-            "type": ["string", "number"], "minLength": 1, "maxLength": most,
+            "type": ["string", "number"], "minLength": 1, "maxLength": most, "pattern": TEXT,
         }),
         Kind::Whole(least, most) => {
             json!({ "type": "integer", "minimum": least, "maximum": most })
@@ -154,6 +167,21 @@ fn describe(field: &Field) -> Value {
             json!({ "$ref": format!("#/components/schemas/WebhookWritten/properties/{}", field.name) })
         }
     };
+    // To leave a field out and to say null of it are the same.
+    if !field.required {
+        if let Some(Value::Array(words)) = described.get_mut("enum") {
+            words.push(Value::Null);
+        }
+        if let Some(kind) = described.get_mut("type") {
+            *kind = match kind.take() {
+                Value::Array(mut kinds) => {
+                    kinds.push(json!("null"));
+                    kinds.into()
+                }
+                one => json!([one, "null"]),
+            };
+        }
+    }
     described["description"] = json!(field.about);
     if let Some(default) = field
         .default

@@ -89,6 +89,8 @@ pub struct App {
     reading: JoinHandle<()>,
     sending: JoinHandle<()>,
     serving: JoinHandle<()>,
+    /// Calls that the dialplan hands over; `None` where it cannot.
+    calling: Option<JoinHandle<()>>,
     shutdown_timeout: Duration,
 }
 
@@ -175,7 +177,7 @@ impl App {
         .with_domain(callflow_config(&config).domain);
         let (stop_reading, reading_stops) = watch::channel(false);
         let (stop_api, api_stops) = watch::channel(false);
-        if let Some(listener) = outbound {
+        let calling = outbound.map(|listener| {
             let house = House {
                 registry: Arc::clone(&registry),
                 router: Router::new(Arc::clone(&index)),
@@ -189,8 +191,8 @@ impl App {
                 callflow_config(&config),
                 Arc::default(),
                 api_stops.clone(),
-            ));
-        }
+            ))
+        });
         let warden = Warden {
             registry,
             router: Router::new(index),
@@ -212,6 +214,7 @@ impl App {
             stop_reading,
             stop_api,
             sending: tokio::spawn(dispatcher.run(inputs)),
+            calling,
             serving: tokio::spawn(api::serve(listener, state, raised(api_stops))),
             reading: tokio::spawn(pipeline.run(legs, raised(reading_stops))),
             shutdown_timeout: config.delivery.shutdown_timeout_ms.0,
@@ -251,15 +254,18 @@ impl App {
         }
         self.stop_reading.send_replace(true);
         let rest = async {
-            // Neither has anything to lose by a panic elsewhere.
+            // None has anything to lose by a panic elsewhere.
             let _ = self.reading.await;
             let _ = self.serving.await;
+            if let Some(calling) = self.calling {
+                let _ = calling.await;
+            }
         };
         if tokio::time::timeout(Duration::from_secs(2), rest)
             .await
             .is_err()
         {
-            warn!("connections of the API are still open; they are cut off");
+            warn!("connections of the API or calls are still open; they are cut off");
         }
         if let Err(problem) = self.store.close().await {
             warn!("{problem}");

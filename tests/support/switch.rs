@@ -37,7 +37,8 @@ impl Gate {
         self.0.send_replace(true);
     }
 
-    async fn passed(&self) {
+    /// Waits until it is open.
+    pub async fn passed(&self) {
         let mut open = self.0.subscribe();
         open.wait_for(|open| *open).await.expect("the gate lives");
     }

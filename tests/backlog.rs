@@ -182,4 +182,8 @@ fn pile_up(home: &Home, backlog: i64) {
     );
     connection.execute_batch(&sql).unwrap();
     assert_eq!(count(home, "state = 'pending'"), backlog);
+    drop(connection);
+    // The daemon's first checkpoint is not to wait for what was written here.
+    let file = std::fs::File::open(home.database()).unwrap();
+    file.sync_all().unwrap();
 }

@@ -140,8 +140,9 @@ async fn torture(plan: Plan) {
         let committed = books.of(key);
         let summary = witness.check(name, &committed, &books);
         println!("{name:>6}: {} committed, {summary}", committed.len());
+        let answered = witness.answered();
         let missing: Vec<_> = (committed.iter())
-            .filter(|id| !witness.was_answered(&books.by_id[id].webhook_id))
+            .filter(|id| !answered.contains(&books.by_id[id].webhook_id))
             .collect();
         // What was given up while nobody was there is no loss; all else is.
         let lost: Vec<_> = (missing.iter())
@@ -391,10 +392,11 @@ impl Witness {
         notes.arrivals.iter().map(|a| a.id.clone()).collect()
     }
 
-    fn was_answered(&self, id: &str) -> bool {
+    /// What it has answered with success.
+    fn answered(&self) -> HashSet<String> {
         let notes = self.notes.lock().unwrap();
-        let of_id = |arrival: &&Arrival| arrival.id == id && arrival.answer == Answer::Good;
-        notes.arrivals.iter().any(|arrival| of_id(&arrival))
+        let good = (notes.arrivals.iter()).filter(|arrival| arrival.answer == Answer::Good);
+        good.map(|arrival| arrival.id.clone()).collect()
     }
 
     /// Nothing came that was not committed, and first attempts came in order, none while an earlier one of its

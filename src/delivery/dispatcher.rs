@@ -36,6 +36,8 @@ const FETCH: usize = 128;
 const LOW_WATER: usize = 32;
 /// Rows changed in one transaction when a queue is emptied.
 const BITE: usize = 500;
+/// How many times as long as a bite took the writer is left to others before the next one.
+const BREATHS: u32 = 4;
 /// Why the deliveries of a hook that is off are not sent.
 const HOOK_DISABLED: &str = "hook disabled";
 /// Why the deliveries of a hook that is gone are not sent.
@@ -480,13 +482,19 @@ impl Dispatcher {
             let mut all = 0;
             while go_on.load(Atomic::Relaxed) {
                 let still = Arc::clone(&go_on);
+                let began = Instant::now();
                 let bite = store.write(move |tx| match still.load(Atomic::Relaxed) {
                     true => deliveries::end_pending(tx, key, state, reason, BITE),
                     false => Ok(0),
                 });
                 match bite.await {
-                    Ok(0) => break,
-                    Ok(some) => all += some,
+                    Ok(some) => {
+                        all += some;
+                        if some < BITE {
+                            break;
+                        }
+                        tokio::time::sleep(began.elapsed() * BREATHS).await;
+                    }
                     Err(StoreError::Closed) => break,
                     Err(error) => {
                         warn!(

@@ -92,6 +92,11 @@ impl Exchange {
         self.over.wait_for(|over| *over >= calls).await.unwrap();
     }
 
+    /// Calls that are over.
+    pub fn calls_over(&self) -> u64 {
+        *self.over.borrow()
+    }
+
     /// Events that were written to the socket.
     pub fn events(&self) -> u64 {
         self.counts.events.load(Ordering::Relaxed)

@@ -10,6 +10,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::mpsc;
 
+use super::switch::Gate;
+
 /// How long a test waits for a webhook before it fails. Never slept through when all is well.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -74,6 +76,8 @@ pub enum Behaviour {
     Answer(u16, Vec<(&'static str, String)>, Vec<u8>),
     /// Never answers.
     Stall,
+    /// Answers with 204 when the gate opens.
+    Hold(Gate),
     /// Closes the connection without an answer.
     HangUp,
     /// Resets the connection.
@@ -139,6 +143,13 @@ impl Receiver {
     /// From now on every request meets with `behaviour`.
     pub fn behave(&self, behaviour: Behaviour) {
         self.decide_by(move |_| behaviour.clone());
+    }
+
+    /// From now on no request is answered before the gate opens.
+    pub fn hold(&self) -> Gate {
+        let gate = Gate::new();
+        self.behave(Behaviour::Hold(gate.clone()));
+        gate
     }
 
     /// From now on `decide` says what a request meets with.
@@ -210,6 +221,10 @@ async fn talk(
             Behaviour::HangUp => return Ok(()),
             Behaviour::Reset => return socket.set_zero_linger(),
             Behaviour::Stall => std::future::pending().await,
+            Behaviour::Hold(gate) => {
+                gate.passed().await;
+                socket.write_all(b"HTTP/1.1 204 X\r\n\r\n").await?;
+            }
             Behaviour::Drip => {
                 socket
                     .write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")

@@ -175,7 +175,10 @@ async fn a_replay_shows_who_would_be_told_and_tells_nobody() {
     let is_of_a_call = |attempt: &Value| attempt.get("call_id").is_some();
     assert!(!daemon.attempts().await.iter().any(is_of_a_call));
     let told = receiver.rest();
-    assert!(told.iter().all(|request| request.trigger() == "switch_connected"));
+    assert!(
+        told.iter()
+            .all(|request| request.trigger() == "switch_connected")
+    );
 }
 
 #[tokio::test]

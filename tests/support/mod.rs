@@ -7,5 +7,6 @@ pub mod api;
 pub mod capture;
 pub mod daemon;
 pub mod office;
+pub mod pattern;
 pub mod receiver;
 pub mod switch;

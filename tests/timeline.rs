@@ -3,6 +3,8 @@
 
 mod support;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -13,8 +15,9 @@ use support::switch::{Gate, Script, Switch};
 use switchhook::call::{Accounts, Tracker, TrackerConfig, Wanted};
 use switchhook::esl::Event;
 use switchhook::store::channels::ChannelChange;
+use switchhook::store::timeline::{self as steps, Step};
 use switchhook::store::{Intake, Opened, Store, StoreConfig};
-use switchhook::time::Clock;
+use switchhook::time::{Clock, Timestamp};
 use switchhook::timeline::{Notes, Scribe};
 use switchhook::trigger::TriggerSet;
 
@@ -430,6 +433,145 @@ async fn with_the_timeline_off_what_was_sent_is_still_explained() {
         verdict_of(&timeline, "channel_create", "numbers")["verdict"],
         "unknown"
     );
+}
+
+/// A step of a leg in a call.
+fn step(call_id: &str, call_uuid: Option<&str>, event: &str) -> Step {
+    Step {
+        event: event.into(),
+        at: Timestamp(0),
+        sequence: 1,
+        call_id: call_id.into(),
+        call_uuid: call_uuid.map(Into::into),
+        account_id: Some("default".into()),
+        about: "".into(),
+        facts: "".into(),
+    }
+}
+
+async fn steps_of(store: &Store, call: &'static str) -> Vec<String> {
+    let steps = store
+        .read(move |conn| steps::of_call(conn, call))
+        .await
+        .unwrap();
+    steps
+        .iter()
+        .map(|logged| logged.step.event.to_string())
+        .collect()
+}
+
+#[tokio::test]
+async fn a_leg_is_found_from_before_it_was_in_the_call_but_not_its_other_calls() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = StoreConfig::new(directory.path().join("switchhook.db"));
+    let store = Store::open(config, Clock::system()).unwrap().store;
+    // An agent who stays on the line and takes one caller after the other.
+    let steps = vec![
+        step("agent", Some("agent"), "agent logs in"),
+        step("anna", Some("anna"), "anna calls"),
+        step("agent", Some("anna"), "agent takes anna"),
+        step("bert", Some("bert"), "bert calls"),
+        step("agent", Some("bert"), "agent takes bert"),
+        step("bert", None, "bert is destroyed"),
+    ];
+    let intake = Intake {
+        steps,
+        ..Intake::default()
+    };
+    store.offer(intake).unwrap();
+    store.write(|_| Ok(())).await.unwrap();
+    assert_eq!(
+        steps_of(&store, "anna").await,
+        ["agent logs in", "anna calls", "agent takes anna"]
+    );
+    assert_eq!(
+        steps_of(&store, "bert").await,
+        [
+            "agent logs in",
+            "bert calls",
+            "agent takes bert",
+            "bert is destroyed"
+        ]
+    );
+    assert_eq!(steps_of(&store, "agent").await.len(), 6);
+    assert!(steps_of(&store, "nobody").await.is_empty());
+    store.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_timeline_is_kept_as_long_as_attempts_are() {
+    const DAY: i64 = 86_400_000_000;
+    let directory = tempfile::tempdir().unwrap();
+    let now = Arc::new(AtomicI64::new(1_795_248_000_000_000));
+    let open = || {
+        let now = Arc::clone(&now);
+        let config = StoreConfig::new(directory.path().join("switchhook.db"));
+        let clock = Clock::new(move || Timestamp(now.load(Ordering::Relaxed)));
+        Store::open(config, clock).unwrap().store
+    };
+    let old = 1_200;
+    let store = open();
+    for _ in 0..old {
+        let steps = vec![step("old", Some("old"), "heard")];
+        store
+            .offer(Intake {
+                steps,
+                ..Intake::default()
+            })
+            .unwrap();
+    }
+    store.close().await.unwrap();
+    now.fetch_add(6 * DAY, Ordering::Relaxed);
+    let store = open();
+    let steps = vec![step("new", Some("new"), "heard")];
+    store
+        .offer(Intake {
+            steps,
+            ..Intake::default()
+        })
+        .unwrap();
+    store.close().await.unwrap();
+    now.fetch_add(2 * DAY, Ordering::Relaxed);
+    let store = open();
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    while store.health().removed < old {
+        assert!(
+            tokio::time::Instant::now() < deadline,
+            "{:?}",
+            store.health()
+        );
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(steps_of(&store, "old").await.is_empty());
+    assert_eq!(steps_of(&store, "new").await, ["heard"]);
+    store.close().await.unwrap();
+    // And at last all of it; then no id is given twice.
+    now.fetch_add(30 * DAY, Ordering::Relaxed);
+    let store = open();
+    while store.health().removed < 1 {
+        assert!(
+            tokio::time::Instant::now() < deadline,
+            "{:?}",
+            store.health()
+        );
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    store.close().await.unwrap();
+    let store = open();
+    let steps = vec![step("next", Some("next"), "heard")];
+    store
+        .offer(Intake {
+            steps,
+            ..Intake::default()
+        })
+        .unwrap();
+    store.write(|_| Ok(())).await.unwrap();
+    let found = store
+        .read(|conn| steps::of_call(conn, "next"))
+        .await
+        .unwrap();
+    assert_eq!(found[0].id, old as i64 + 2);
+    store.close().await.unwrap();
 }
 
 /// What is done with the events of calls but for the socket: the call model, the state of the legs, and with

@@ -7,7 +7,11 @@ mod support;
 #[path = "calls/tools.rs"]
 mod tools;
 
+#[path = "interruption/complete.rs"]
+mod complete;
 #[path = "interruption/cuts.rs"]
 mod cuts;
+#[path = "interruption/daemon.rs"]
+mod daemon;
 #[path = "interruption/list.rs"]
 mod list;

@@ -3,10 +3,23 @@
 
 mod support;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use support::daemon::{Daemon, Home};
+use support::pattern::Pattern;
 use support::receiver::{Behaviour, Receiver};
 use support::switch::{Gate, Script, Switch};
+use switchhook::call::{Accounts, Tracker, TrackerConfig, Wanted};
+use switchhook::esl::Event;
+use switchhook::store::channels::ChannelChange;
+use switchhook::store::timeline::{self as steps, Step};
+use switchhook::store::{Intake, Opened, Store, StoreConfig};
+use switchhook::time::{Clock, Timestamp};
+use switchhook::timeline::{Notes, Scribe};
+use switchhook::trigger::TriggerSet;
 
 /// The root leg and the phone of the capture `bridge`.
 const CALLER: &str = "04e9";
@@ -68,7 +81,7 @@ impl Stage {
     /// The timeline of a call, once every delivery of it was tried and that was written down.
     async fn timeline(&self, call: &str) -> Value {
         let path = format!("/v2/accounts/default/calls/{call}/timeline");
-        let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(20);
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
         loop {
             let (status, answer) = self.daemon.api("GET", &path, None).await;
             assert_eq!(status, 200, "{answer:#}");
@@ -79,7 +92,7 @@ impl Stage {
                 return answer["data"].clone();
             }
             assert!(tokio::time::Instant::now() < deadline, "{answer:#}");
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
 
@@ -420,4 +433,231 @@ async fn with_the_timeline_off_what_was_sent_is_still_explained() {
         verdict_of(&timeline, "channel_create", "numbers")["verdict"],
         "unknown"
     );
+}
+
+/// A step of a leg in a call.
+fn step(call_id: &str, call_uuid: Option<&str>, event: &str) -> Step {
+    Step {
+        event: event.into(),
+        at: Timestamp(0),
+        sequence: 1,
+        call_id: call_id.into(),
+        call_uuid: call_uuid.map(Into::into),
+        account_id: Some("default".into()),
+        about: "".into(),
+        facts: "".into(),
+    }
+}
+
+async fn steps_of(store: &Store, call: &'static str) -> Vec<String> {
+    let steps = store
+        .read(move |conn| steps::of_call(conn, call))
+        .await
+        .unwrap();
+    steps
+        .iter()
+        .map(|logged| logged.step.event.to_string())
+        .collect()
+}
+
+#[tokio::test]
+async fn a_leg_is_found_from_before_it_was_in_the_call_but_not_its_other_calls() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = StoreConfig::new(directory.path().join("switchhook.db"));
+    let store = Store::open(config, Clock::system()).unwrap().store;
+    // An agent who stays on the line and takes one caller after the other.
+    let steps = vec![
+        step("agent", Some("agent"), "agent logs in"),
+        step("anna", Some("anna"), "anna calls"),
+        step("agent", Some("anna"), "agent takes anna"),
+        step("bert", Some("bert"), "bert calls"),
+        step("agent", Some("bert"), "agent takes bert"),
+        step("bert", None, "bert is destroyed"),
+    ];
+    let intake = Intake {
+        steps,
+        ..Intake::default()
+    };
+    store.offer(intake).unwrap();
+    store.write(|_| Ok(())).await.unwrap();
+    assert_eq!(
+        steps_of(&store, "anna").await,
+        ["agent logs in", "anna calls", "agent takes anna"]
+    );
+    assert_eq!(
+        steps_of(&store, "bert").await,
+        [
+            "agent logs in",
+            "bert calls",
+            "agent takes bert",
+            "bert is destroyed"
+        ]
+    );
+    assert_eq!(steps_of(&store, "agent").await.len(), 6);
+    assert!(steps_of(&store, "nobody").await.is_empty());
+    store.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_timeline_is_kept_as_long_as_attempts_are() {
+    const DAY: i64 = 86_400_000_000;
+    let directory = tempfile::tempdir().unwrap();
+    let now = Arc::new(AtomicI64::new(1_795_248_000_000_000));
+    let open = || {
+        let now = Arc::clone(&now);
+        let config = StoreConfig::new(directory.path().join("switchhook.db"));
+        let clock = Clock::new(move || Timestamp(now.load(Ordering::Relaxed)));
+        Store::open(config, clock).unwrap().store
+    };
+    let old = 1_200;
+    let store = open();
+    for _ in 0..old {
+        let steps = vec![step("old", Some("old"), "heard")];
+        store
+            .offer(Intake {
+                steps,
+                ..Intake::default()
+            })
+            .unwrap();
+    }
+    store.close().await.unwrap();
+    now.fetch_add(6 * DAY, Ordering::Relaxed);
+    let store = open();
+    let steps = vec![step("new", Some("new"), "heard")];
+    store
+        .offer(Intake {
+            steps,
+            ..Intake::default()
+        })
+        .unwrap();
+    store.close().await.unwrap();
+    now.fetch_add(2 * DAY, Ordering::Relaxed);
+    let store = open();
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    while store.health().removed < old {
+        assert!(
+            tokio::time::Instant::now() < deadline,
+            "{:?}",
+            store.health()
+        );
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(steps_of(&store, "old").await.is_empty());
+    assert_eq!(steps_of(&store, "new").await, ["heard"]);
+    store.close().await.unwrap();
+    // And at last all of it; then no id is given twice.
+    now.fetch_add(30 * DAY, Ordering::Relaxed);
+    let store = open();
+    while store.health().removed < 1 {
+        assert!(
+            tokio::time::Instant::now() < deadline,
+            "{:?}",
+            store.health()
+        );
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    store.close().await.unwrap();
+    let store = open();
+    let steps = vec![step("next", Some("next"), "heard")];
+    store
+        .offer(Intake {
+            steps,
+            ..Intake::default()
+        })
+        .unwrap();
+    store.write(|_| Ok(())).await.unwrap();
+    let found = store
+        .read(|conn| steps::of_call(conn, "next"))
+        .await
+        .unwrap();
+    assert_eq!(found[0].id, old as i64 + 2);
+    store.close().await.unwrap();
+}
+
+/// What is done with the events of calls but for the socket: the call model, the state of the legs, and with
+/// `scribe` the timeline, into a store. CPU and bytes of the database, each an event.
+async fn cost(calls: u64, mut scribe: Option<Scribe>) -> (f64, f64) {
+    const SUBSCRIBED: &[&str] = &[
+        "CHANNEL_CREATE",
+        "CHANNEL_ANSWER",
+        "CHANNEL_BRIDGE",
+        "CHANNEL_EXECUTE",
+        "CHANNEL_HANGUP",
+        "CHANNEL_HANGUP_COMPLETE",
+        "CHANNEL_DESTROY",
+    ];
+    let pattern = Pattern::of("bridge.plain.esl", SUBSCRIBED);
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("switchhook.db");
+    let Opened { store, .. } = Store::open(StoreConfig::new(&path), Clock::system()).unwrap();
+    let accounts = Accounts::default();
+    let mut tracker = Tracker::new(TrackerConfig::default());
+    tracker.want(Wanted {
+        triggers: TriggerSet::all(),
+        ..Wanted::default()
+    });
+    if let Some(scribe) = &mut scribe {
+        scribe.learn(&[]);
+    }
+    let (before, mut events, mut facts) = (cpu(), 0_u32, Vec::new());
+    for call in 0..calls {
+        for text in pattern.texts(call) {
+            let event = Event::from_plain(text);
+            let place = tracker.on_event(&event, &accounts, &mut facts);
+            let mut notes = scribe
+                .as_ref()
+                .map(|scribe| scribe.begin(place.map(|place| (&event, place))));
+            for fact in facts.drain(..) {
+                if let Some(notes) = &mut notes {
+                    notes.add(&fact, 1);
+                }
+            }
+            let changed = tracker.changed().into_iter();
+            let mut intake = Intake {
+                channels: changed
+                    .map(|(uuid, state)| ChannelChange {
+                        uuid: (&*uuid).into(),
+                        state: state.map(|state| state.into_bytes().into()),
+                    })
+                    .collect(),
+                steps: notes.map(Notes::finish).unwrap_or_default(),
+                ..Intake::default()
+            };
+            while let Err(refused) = store.offer(intake) {
+                intake = refused;
+                store.room().await;
+            }
+            events += 1;
+        }
+    }
+    store.close().await.unwrap();
+    let bytes = std::fs::metadata(&path).unwrap().len();
+    let micros = (cpu() - before).as_micros() as f64;
+    (micros / f64::from(events), bytes as f64 / f64::from(events))
+}
+
+/// The time that this process was on a processor, those of its threads that have ended included.
+fn cpu() -> Duration {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    // Behind the name, which may hold anything: the 12th and 13th are user and system time in hundredths.
+    let fields = stat.rsplit(") ").next().unwrap().split(' ');
+    let hundredths = fields
+        .skip(11)
+        .take(2)
+        .map(|field| field.parse::<u64>().unwrap());
+    Duration::from_millis(hundredths.sum::<u64>() * 10)
+}
+
+#[tokio::test]
+#[ignore = "measures: run with --release --ignored --nocapture"]
+async fn what_a_timeline_costs() {
+    let calls = 20_000;
+    for _ in 0..3 {
+        let (cpu_off, bytes_off) = cost(calls, None).await;
+        let (cpu_on, bytes_on) = cost(calls, Some(Scribe::default())).await;
+        println!(
+            "an event: {cpu_off:.1} us CPU and {bytes_off:.0} bytes without, {cpu_on:.1} us and {bytes_on:.0} bytes with a timeline"
+        );
+        assert!(bytes_on > bytes_off);
+    }
 }

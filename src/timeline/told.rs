@@ -16,6 +16,9 @@ use crate::trigger::Trigger;
 /// The longest value that is kept, in characters.
 const LONGEST: usize = 200;
 
+/// What callers press is kept only where a filter looks at it.
+const DIGITS: &[&str] = &["digit", "digits"];
+
 /// A fact, and what was sent of it.
 #[derive(Debug, Clone)]
 pub struct Told {
@@ -76,7 +79,9 @@ impl<'a> Kept<'a> {
         let adds = fact.trigger.adds();
         fact.payload
             .iter()
-            .filter(move |(name, _)| adds.contains(name) || keys.contains(*name))
+            .filter(move |(name, _)| {
+                adds.contains(name) && !DIGITS.contains(name) || keys.contains(*name)
+            })
             .filter_map(|(name, value)| {
                 let value = match value {
                     Value::Text(text) => Json::from(shortened(text)),

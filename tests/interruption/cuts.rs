@@ -1,14 +1,11 @@
 //! The socket is dropped at every event of every recorded call, for a moment or for longer, and the switch
 //! is then asked what is alive.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
-use switchhook::call::{Fact, Snapshot};
+use switchhook::call::Snapshot;
 use switchhook::esl::Event;
 use switchhook::time::Timestamp;
-use switchhook::trigger::Trigger;
 
+use crate::complete::{Told, complete};
 use crate::list::Channels;
 use crate::support::capture;
 use crate::tools::{self, Desk, line};
@@ -28,81 +25,6 @@ const GAPS: &[(usize, usize, bool)] = &[
     (40, 20, true),
     (usize::MAX, 0, true),
 ];
-
-/// What must hold of all that was told, wherever it was cut.
-pub(crate) fn complete(facts: &[Fact]) -> Result<(), String> {
-    let mut legs: BTreeMap<Arc<str>, Vec<&Fact>> = BTreeMap::new();
-    let mut calls: BTreeMap<Arc<str>, Vec<&Fact>> = BTreeMap::new();
-    for fact in facts {
-        let (leg, call) = (
-            fact.call_id.clone().unwrap(),
-            fact.call_uuid.clone().unwrap(),
-        );
-        legs.entry(leg).or_default().push(fact);
-        calls.entry(call).or_default().push(fact);
-    }
-    let require = |holds: bool, what: String| holds.then_some(()).ok_or(what);
-    for (leg, facts) in &legs {
-        let count = |trigger| facts.iter().filter(|fact| fact.trigger == trigger).count();
-        for once in [Trigger::ChannelCreate, Trigger::ChannelDestroy] {
-            require(
-                count(once) == 1,
-                format!("{} {once} of leg {leg}", count(once)),
-            )?;
-        }
-        for trigger in [Trigger::ChannelAnswer, Trigger::ChannelProgress] {
-            require(count(trigger) <= 1, format!("{trigger} twice of leg {leg}"))?;
-        }
-        let first = facts[0].trigger;
-        require(
-            first == Trigger::ChannelCreate,
-            format!("{first} is the first of leg {leg}"),
-        )?;
-        let mut channel = facts
-            .iter()
-            .filter(|fact| fact.trigger.id().starts_with("channel_"));
-        let last = channel.next_back().map(|fact| fact.trigger);
-        require(
-            last == Some(Trigger::ChannelDestroy),
-            format!("{last:?} is the last of leg {leg}"),
-        )?;
-    }
-    for (root, facts) in &calls {
-        let count = |trigger| facts.iter().filter(|fact| fact.trigger == trigger).count();
-        for trigger in Trigger::ALL
-            .iter()
-            .filter(|one| one.id().starts_with("call_"))
-        {
-            require(
-                count(*trigger) <= 1,
-                format!("{trigger} twice of call {root}"),
-            )?;
-        }
-        // A phone of which only the list was seen is taken for a call of its own until it is bridged.
-        let ended_as_root = facts.iter().any(|fact| {
-            fact.trigger == Trigger::ChannelDestroy && fact.call_id.as_ref() == Some(root)
-        });
-        let hangups = count(Trigger::CallHangup);
-        require(
-            hangups == usize::from(ended_as_root),
-            format!("{hangups} call_hangup of call {root}"),
-        )?;
-        let answered = (Trigger::ALL.iter())
-            .any(|one| one.id().starts_with("call_answered_") && count(*one) > 0);
-        let missed = count(Trigger::CallMissed) > 0;
-        require(
-            !(answered && missed),
-            format!("call {root} was answered and missed"),
-        )?;
-        let outcomes = count(Trigger::CallMissedOrAnswered);
-        let received = count(Trigger::CallReceived) > 0;
-        require(
-            !received || outcomes == 1,
-            format!("{outcomes} outcomes of call {root}"),
-        )?;
-    }
-    Ok(())
-}
 
 fn time_of(event: &Event) -> i64 {
     event.number("Event-Date-Timestamp").unwrap()
@@ -171,7 +93,8 @@ fn wherever_the_socket_drops_every_call_is_told_to_its_end() {
                 };
                 let desk = cut(&events, gap);
                 let told = || desk.facts.iter().map(line).collect::<Vec<_>>().join(" ");
-                if let Err(problem) = complete(&desk.facts) {
+                if let Err(problem) = complete(&desk.facts.iter().map(Told::of).collect::<Vec<_>>())
+                {
                     problems.push(format!("{name} {gap:?}: {problem}: {}", told()));
                 }
                 if !desk.is_empty() {

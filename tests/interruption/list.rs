@@ -76,11 +76,6 @@ impl Channels {
         }
     }
 
-    /// How many there are: `Session-Count`.
-    pub(crate) fn count(&self) -> usize {
-        self.rows.len()
-    }
-
     /// Their Unique-IDs.
     pub(crate) fn uuids(&self) -> impl Iterator<Item = &String> {
         self.rows.keys()

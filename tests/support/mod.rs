@@ -9,5 +9,6 @@ pub mod capture;
 pub mod daemon;
 pub mod exchange;
 pub mod office;
+pub mod pattern;
 pub mod receiver;
 pub mod switch;

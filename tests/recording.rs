@@ -259,3 +259,38 @@ async fn what_is_no_recording_is_said_to_be_none() {
     );
     assert!(problem.contains("leg(s) had not ended"), "{problem}");
 }
+
+#[tokio::test]
+async fn a_replay_in_real_time_takes_as_long_as_the_call_took() {
+    let home = Home::new(1);
+    let file = home.path().join("call.esl");
+    let event = |name: &str, at: i64| {
+        capture::event(&[
+            ("Event-Name", name),
+            ("Core-UUID", "core-1"),
+            ("Unique-ID", "aaaa"),
+            ("Call-Direction", "inbound"),
+            (
+                "Event-Date-Timestamp",
+                &(1_795_248_000_000_000 + at).to_string(),
+            ),
+        ])
+    };
+    let frames = [
+        event("CHANNEL_CREATE", 0),
+        event("CHANNEL_HANGUP_COMPLETE", 700_000),
+    ];
+    std::fs::write(&file, frames.concat()).unwrap();
+    let path = file.to_str().unwrap();
+    let time = async |arguments: &[&str]| {
+        let began = std::time::Instant::now();
+        let (code, facts, problem) = run(&home, arguments).await;
+        assert_eq!(code, Some(0), "{problem}");
+        assert!(facts.contains("call_hangup"), "{facts}");
+        began.elapsed()
+    };
+    let slow = time(&["replay", "--realtime", path]).await;
+    assert!(slow >= Duration::from_millis(700), "{slow:?}");
+    let fast = time(&["replay", path]).await;
+    assert!(fast < slow, "{fast:?}");
+}

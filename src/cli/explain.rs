@@ -1,6 +1,7 @@
 //! `switchhook explain`: what was seen of a call, which hooks it matched or why not, and what was sent.
 
 use std::fmt::Write;
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -33,11 +34,18 @@ pub(super) fn run(config: &Config, options: &Options) -> ExitCode {
         });
     match told {
         Ok(timeline) => {
-            match options.json {
-                true => println!("{timeline:#}"),
-                false => print!("{}", text(&timeline)),
+            let shown = match options.json {
+                true => format!("{timeline:#}\n"),
+                false => text(&timeline),
+            };
+            match std::io::stdout().write_all(shown.as_bytes()) {
+                // `| head` has seen enough.
+                Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+                    eprintln!("cannot print it: {error}");
+                    ExitCode::from(EXIT_FAILURE)
+                }
+                _ => ExitCode::SUCCESS,
             }
-            ExitCode::SUCCESS
         }
         Err(problem) => {
             eprintln!("{problem}");

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 use std::fs::File;
-use std::io::Read;
+use std::io::{ErrorKind, Read, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -160,7 +160,16 @@ impl Stage<'_> {
             }
             self.events += u64::from(matches!(frame.kind, Kind::EventPlain | Kind::EventJson));
             match self.replay.play(&frame).await {
-                Ok(told) => told.iter().for_each(|played| self.show(played)),
+                Ok(told) => {
+                    for played in &told {
+                        match self.show(played) {
+                            Ok(()) => {}
+                            // `| head` has seen enough; what is sent is sent all the same.
+                            Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
+                            Err(error) => return Err(error.into()),
+                        }
+                    }
+                }
                 Err(problem) => eprintln!("passed over: {problem}"),
             }
         }
@@ -181,7 +190,7 @@ impl Stage<'_> {
         sleep_until(begun.played + since).await;
     }
 
-    fn show(&mut self, played: &Played) {
+    fn show(&mut self, played: &Played) -> std::io::Result<()> {
         let Played { fact, hooks } = played;
         self.facts += 1;
         self.matches += hooks.len() as u64;
@@ -199,8 +208,7 @@ impl Stage<'_> {
                 "payload": serde_json::to_value(&fact.payload).unwrap_or_default(),
                 "hooks": hooks,
             });
-            println!("{line}");
-            return;
+            return writeln!(std::io::stdout(), "{line}");
         }
         let names: Vec<String> = hooks
             .iter()
@@ -215,10 +223,11 @@ impl Stage<'_> {
         };
         let call_id = fact.call_id.as_deref().unwrap_or("-");
         let call_id: String = call_id.chars().filter(|c| !c.is_control()).collect();
-        println!(
+        writeln!(
+            std::io::stdout(),
             "{occurred_at}  {:24}  {call_id}  -> {to}",
             fact.trigger.id()
-        );
+        )
     }
 
     async fn close(self) -> Result<(), Box<dyn Error>> {

@@ -55,7 +55,7 @@ async fn story(backlog: i64, calls: u64, disables: bool) {
         .with("DELIVERY__ENDPOINT_BURST", 100_000)
         .with("DELIVERY__RETRY_BASE_MS", 1_000)
         .with("DELIVERY__DISABLE_DISABLER", !disables);
-    let mut daemon = home.serve().await;
+    let daemon = home.serve().await;
     let hook = |name: &str, uri: String, trigger: &str| json!({"name": name, "uri": uri, "hook": trigger, "format": "json"});
     daemon.add_hook(hook("dead", dead_uri, "dtmf")).await;
     daemon

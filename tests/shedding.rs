@@ -127,7 +127,7 @@ async fn story(
     }
     let waited = exchange.longest_write();
     assert!(
-        waited < Duration::from_secs(1),
+        waited < Duration::from_secs(5),
         "the switch waited {waited:?}"
     );
     let grown = daemon.resident().saturating_sub(before);

@@ -550,18 +550,3 @@ async fn a_failover_endpoint_has_its_limits_too() {
     second.take(4).await;
     open.close().await;
 }
-
-#[tokio::test]
-async fn a_switch_whose_clock_is_ahead_puts_nothing_off() {
-    let mut receiver = Receiver::start().await;
-    let office = Office::new().open().await;
-    office
-        .add_hook(&receiver.uri("/"), json!({"ordering": "strict"}))
-        .await;
-    let ahead = switchhook::time::Clock::system()
-        .now()
-        .after(Duration::from_secs(3_600));
-    office.happened("call", Trigger::ChannelCreate, ahead);
-    assert_eq!(receiver.next().await.trigger(), "channel_create");
-    office.close().await;
-}

@@ -488,3 +488,26 @@ async fn the_dialplans_event_application_fires_a_webhook_that_nobody_defined() {
     };
     assert_eq!(attempt["hook_event"], "callflow_webhook");
 }
+
+#[tokio::test]
+async fn a_switch_whose_clock_is_ahead_puts_nothing_off() {
+    let gate = Gate::new();
+    let in_ten_years = "2110608023065845";
+    let create = support::capture::event(&[
+        ("Event-Name", "CHANNEL_CREATE"),
+        ("Core-UUID", "bd449c15-abdc-4f45-a85b-156e559d301f"),
+        ("Event-Date-Timestamp", in_ten_years),
+        ("Event-Sequence", "42"),
+        ("Unique-ID", "04e9b6ee-17ad-490a-808e-62c4d6ba7c0b"),
+        ("Call-Direction", "inbound"),
+    ]);
+    let script = Script::subscribed().pass(&gate).say(create);
+    let hook = json!({"hook": "channel_create", "ordering": "strict"});
+    let mut stage = Stage::with(gate, script, hook).await;
+    stage.gate.open();
+    let request = stage.receiver.next().await;
+    assert!(
+        request.field("occurred_at").starts_with("2036-"),
+        "as the switch said"
+    );
+}

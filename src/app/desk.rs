@@ -12,6 +12,7 @@ use crate::delivery::Seen;
 use crate::hook::{Hook, Router, WebhookId};
 use crate::registry::Registry;
 use crate::store::{Intake, Store, StoreError, callflows};
+use crate::time::Clock;
 
 /// The calls that wait for the first answer to an action.
 ///
@@ -51,6 +52,7 @@ pub(super) struct House {
     pub(super) store: Store,
     pub(super) feed: Feed,
     pub(super) waiting: Waiting,
+    pub(super) clock: Clock,
 }
 
 impl Desk for House {
@@ -58,7 +60,9 @@ impl Desk for House {
         &self,
         action: WebhookAction,
     ) -> Result<oneshot::Receiver<WebhookAnswer>, DeskError> {
-        let record = action.record(&self.router, &self.registry.accounts());
+        let record = action
+            .record(&self.router, &self.registry.accounts())
+            .due_by(self.clock.now());
         let Some(own) = record.deliveries.first() else {
             return Err(DeskError("the action has no delivery of its own".into()));
         };

@@ -184,6 +184,7 @@ impl App {
                 store: store.clone(),
                 feed: feed.clone(),
                 waiting,
+                clock: clock.clone(),
             };
             tokio::spawn(callflow::serve(
                 listener,

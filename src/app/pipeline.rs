@@ -374,7 +374,10 @@ impl Pipeline {
     async fn tell(&mut self, seen: Option<(&Event, Place)>, action: Option<Record>) {
         let accounts = self.registry.accounts();
         let mut intake = Intake::default();
-        intake.records.extend(action);
+        let now = self.clock.now();
+        intake
+            .records
+            .extend(action.map(|record| record.due_by(now)));
         let mut notes = self.scribe.as_ref().map(|scribe| scribe.begin(seen));
         for fact in self.facts.drain(..) {
             self.stats.facts.fetch_add(1, Ordering::Relaxed);
@@ -386,7 +389,7 @@ impl Pipeline {
             if let Some(record) = record {
                 self.stats.recorded.fetch_add(1, Ordering::Relaxed);
                 self.feed.recorded(&record);
-                intake.records.push(record);
+                intake.records.push(record.due_by(now));
             }
         }
         intake.steps = notes.map(Notes::finish).unwrap_or_default();

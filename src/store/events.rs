@@ -80,9 +80,6 @@ pub(super) fn record(tx: &mut Tx<'_>, record: &mut Record) -> Result<(), rusqlit
     ])?;
     for (delivery, id) in record.deliveries.iter_mut().zip(first..) {
         delivery.id = id;
-        // A switch whose clock is ahead of ours must not put anything off.
-        delivery.occurred_at = delivery.occurred_at.min(tx.now);
-        delivery.due_at = delivery.due_at.min(tx.now);
         let attempt = delivery.skipped.then(|| tx.ids.attempt());
         let (state, due_at) = match delivery.skipped {
             true => (State::Skipped, None),

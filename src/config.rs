@@ -592,6 +592,18 @@ impl Config {
             let Some(name) = variable.strip_prefix("SWITCHHOOK_") else {
                 continue;
             };
+            // These two are the command line's and the tests'.
+            if matches!(name, "CONFIG" | "LIVE") {
+                continue;
+            }
+            if !name.contains("__") {
+                let message = "is no key; section and key are joined by two underscores, as in SWITCHHOOK_SWITCH__PORT";
+                sources.mistakes.push(Mistake {
+                    place: variable.clone(),
+                    key: String::new(),
+                    message: message.into(),
+                });
+            }
             if let Some((section, key)) = name.split_once("__") {
                 let name = (section.to_ascii_lowercase(), key.to_ascii_lowercase());
                 sources.environment.insert(name, (variable, value));
@@ -695,6 +707,7 @@ mod tests {
             text,
             &[
                 ("SWITCHHOOK_SWITCH__PORTT", "1"),
+                ("SWITCHHOOK_SWITCH_PORT", "1"),
                 ("SWITCHHOOK_DELIVERY__ENDPOINT_RATE", "fast"),
             ],
         )
@@ -734,7 +747,11 @@ mod tests {
             ),
             "{mistakes:#?}"
         );
-        assert_eq!(mistakes.len(), 8);
+        assert!(
+            listed("SWITCHHOOK_SWITCH_PORT: is no key; section and key are joined"),
+            "{mistakes:#?}"
+        );
+        assert_eq!(mistakes.len(), 9);
     }
 
     #[test]

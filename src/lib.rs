@@ -8,6 +8,7 @@
 //! FreeSWITCH ──socket──▶ esl ──Event──▶ call ──Fact──▶ hook ──Delivery──▶ store ──committed──▶ delivery ──HTTP──▶ endpoint
 //!                                                                           ▲                     │
 //!                                                                           └──────outcomes───────┘
+//! dialplan `socket`, `event` ──▶ callflow ──(webhook action)──▶ the same store and delivery; answers go back to the call
 //! REST ──▶ api ──▶ registry ──▶ store, hook
 //! ```
 //!
@@ -18,6 +19,7 @@
 //! | [`hook`] | what a hook is, which facts it wants, what it is sent | sockets, HTTP clients |
 //! | [`store`] | SQLite: one writer thread with group commit, a few readers | HTTP, the switch |
 //! | [`delivery`] | when, where and how to send; order, limits, retries, signatures | the switch |
+//! | [`callflow`] | the action tree, an entry a module, a runner over a call that the switch hands over | REST, SQLite |
 //! | [`timeline`] | what was seen of a call and what became of it, for `explain` | sockets, HTTP |
 //! | [`registry`] | hooks and accounts as they are now, alike in store, index and delivery | the wire |
 //! | [`api`] | REST: envelope, auth, a file a resource | the wire |

@@ -191,16 +191,23 @@ fn filters_let_through_what_they_say() {
 }
 
 #[test]
-fn what_belongs_to_no_call_passes_the_filters_on_calls() {
+fn what_belongs_to_no_call_does_not_pass_the_filters_on_calls() {
     let mut fact = digit_pressed();
     fact.trigger = Trigger::SwitchConnected;
     (fact.call_id, fact.call_uuid, fact.call_type) = (None, None, None);
-    let hook = hook_of(
-        1,
-        "default",
-        json!({"numbers": ["+49*"], "call_types": ["inbound"]}),
-    );
-    assert_eq!(hook.settings.verdict(&fact), Verdict::Wanted);
+    fact.numbers = Arc::default();
+    for (filter, verdict) in [
+        (json!({}), Verdict::Wanted),
+        (
+            json!({"modifiers": {"digit": "9"}}),
+            Verdict::Modifier("digit".into()),
+        ),
+        (json!({"numbers": ["+49*"]}), Verdict::Number),
+        (json!({"call_types": ["inbound"]}), Verdict::CallType),
+    ] {
+        let hook = hook_of(1, "default", filter.clone());
+        assert_eq!(hook.settings.verdict(&fact), verdict, "{filter}");
+    }
 }
 
 #[test]

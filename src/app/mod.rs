@@ -246,7 +246,10 @@ impl App {
 
     /// Stops: no new request of any kind, those under way end or are given up after the configured time,
     /// then the last events are read and everything is committed.
-    pub async fn stop(self) {
+    ///
+    /// # Errors
+    /// The store could not commit everything: what that means.
+    pub async fn stop(self) -> Result<(), StoreError> {
         self.stop_api.send_replace(true);
         self.delivery.stop();
         let sending = tokio::time::timeout(self.shutdown_timeout, self.sending);
@@ -268,9 +271,7 @@ impl App {
         {
             warn!("connections of the API or calls are still open; they are cut off");
         }
-        if let Err(problem) = self.store.close().await {
-            warn!("{problem}");
-        }
+        self.store.close().await
     }
 }
 

@@ -31,10 +31,12 @@ async fn check(config: &Config) -> bool {
     let database = store::inspect(path).map(|found| format!("{} ({found})", path.display()));
     report.line("database", database.map_err(|error| error.to_string()));
     report.line("switch", switch(config).await);
-    report.line("[api] listen", port(&config.api.listen).await);
+    // Who holds the database holds the ports.
+    let running = store::is_in_use(path);
+    report.line("[api] listen", port(&config.api.listen, running).await);
     match config.outbound.listen.as_str() {
         "" => report.line("[outbound] listen", Ok("switched off".into())),
-        listen => report.line("[outbound] listen", port(listen).await),
+        listen => report.line("[outbound] listen", port(listen, running).await),
     }
     report.good
 }
@@ -50,12 +52,16 @@ async fn switch(config: &Config) -> Result<String, String> {
     }
 }
 
-async fn port(address: &str) -> Result<String, String> {
+/// Whether a port can be had, or is held by the daemon that is `running`.
+async fn port(address: &str, running: bool) -> Result<String, String> {
     match TcpListener::bind(address).await {
         Ok(_) => Ok(format!("{address} is free")),
-        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => Err(format!(
-            "{address} is taken; by a switchhook that is running already, or by another program"
-        )),
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse && running => {
+            Ok(format!("{address} is the running switchhook's"))
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
+            Err(format!("{address} is taken by another program"))
+        }
         Err(error) => Err(format!("{address}: {error}")),
     }
 }
@@ -67,10 +73,10 @@ struct Report {
 impl Report {
     fn line(&mut self, what: &str, found: Result<String, String>) {
         match found {
-            Ok(found) => println!("ok     {what}: {found}"),
+            Ok(found) => say!("ok     {what}: {found}"),
             Err(problem) => {
                 self.good = false;
-                println!("WRONG  {what}: {problem}");
+                say!("WRONG  {what}: {problem}");
             }
         }
     }

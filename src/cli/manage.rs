@@ -32,11 +32,13 @@ pub(super) enum Hooks {
         after_help = "Example:  switchhook hooks add --name missed --hook call_missed --uri http://127.0.0.1:9000/"
     )]
     Add {
+        /// What people call it
         #[arg(long)]
         name: String,
         /// A trigger, several with commas between, or `all`
         #[arg(long, default_value = "all")]
         hook: String,
+        /// Where the requests go
         #[arg(long)]
         uri: String,
         /// `json` or `form-data`
@@ -45,7 +47,7 @@ pub(super) enum Hooks {
         /// `post`, `get` or `put`
         #[arg(long, default_value = "post")]
         verb: String,
-        /// More fields, as a JSON object
+        /// More fields, as a JSON object: '{"retries": 4, "numbers": ["+1555*"]}'
         #[arg(long, value_name = "JSON")]
         more: Option<String>,
     },
@@ -76,10 +78,10 @@ pub(super) enum Hooks {
     )]
     Recover {
         id: String,
-        /// How long ago (2h, 30m, 1d), or a time such as 2026-11-21T08:00:00Z
+        /// Events that happened since then: how long ago (2h, 30m, 1d), or a time such as 2026-11-21T08:00:00Z
         #[arg(long)]
         since: String,
-        /// The same
+        /// And before then, said in the same way
         #[arg(long)]
         until: Option<String>,
         /// Only count
@@ -105,7 +107,7 @@ pub(super) enum Attempts {
         /// Of one leg
         #[arg(long)]
         call: Option<String>,
-        /// How long ago (2h, 30m), or a time
+        /// Attempts that were made since then: how long ago (2h, 30m), or a time
         #[arg(long)]
         since: Option<String>,
         /// At most so many
@@ -204,6 +206,8 @@ enum Problem {
     Rest(#[from] RestError),
     #[error("{0}")]
     Argument(String),
+    #[error("the test was not answered with 2xx")]
+    TestFailed,
 }
 
 async fn hooks(rest: &Rest, account: &str, common: &Common, order: Hooks) -> Result<(), Problem> {
@@ -246,7 +250,11 @@ async fn hooks(rest: &Rest, account: &str, common: &Common, order: Hooks) -> Res
         Hooks::Disable { id } => switch(rest, &one(&id), false).await?,
         Hooks::Test { id } => {
             let path = format!("{}/test", one(&id));
-            show(&rest.call(Method::PUT, &path, Some(json!({}))).await?);
+            let attempt = rest.call(Method::PUT, &path, Some(json!({}))).await?;
+            show(&attempt);
+            if attempt["result"] != "success" {
+                return Err(Problem::TestFailed);
+            }
         }
         Hooks::FailureStatus => {
             let mut failing = Vec::new();
@@ -346,21 +354,30 @@ async fn attempts(
                     separator = '&';
                 }
             }
-            let attempts = rest.list(&path, most).await?;
+            let mut attempts = rest.list(&path, most).await?;
+            for attempt in &mut attempts {
+                attempt["time"] = json!(clock_time(&attempt["timestamp"]));
+                attempt["status"] = attempt["resp_status_code"].clone();
+                attempt["error"] = match &attempt["client_error"] {
+                    Value::Null => attempt["reason"].clone(),
+                    error => error.clone(),
+                };
+            }
             show_list(
                 common,
                 &attempts,
                 &[
-                    "id",
-                    "hook_id",
+                    "time",
                     "hook_event",
                     "call_id",
                     "result",
-                    "resp_status_code",
-                    "client_error",
-                    "reason",
+                    "status",
+                    "error",
                     "attempt",
                     "duration_ms",
+                    "uri",
+                    "hook_id",
+                    "id",
                 ],
             );
         }
@@ -434,7 +451,7 @@ async fn tail(rest: &Rest) -> Result<(), Problem> {
         while let Some(end) = text.iter().position(|byte| *byte == b'\n') {
             let line: Vec<u8> = text.drain(..=end).collect();
             if let Some(data) = line.strip_prefix(b"data:") {
-                println!("{}", String::from_utf8_lossy(data).trim());
+                say!("{}", String::from_utf8_lossy(data).trim());
             }
         }
     }
@@ -463,8 +480,18 @@ fn gregorian(instant: String) -> String {
         .to_string()
 }
 
+/// Gregorian seconds as people read a time.
+fn clock_time(gregorian: &Value) -> String {
+    let at = gregorian
+        .as_i64()
+        .map(switchhook::time::Timestamp::from_gregorian);
+    at.map_or(String::new(), |at| {
+        at.rfc3339(&jiff::tz::TimeZone::UTC).replace(".000000", "")
+    })
+}
+
 fn show(value: &Value) {
-    println!("{value:#}");
+    say!("{value:#}");
 }
 
 /// A table for people, or JSON for scripts.
@@ -505,6 +532,6 @@ fn show_list(common: &Common, items: &[Value], columns: &[&str]) {
             .zip(&widths)
             .map(|(cell, width)| format!("{cell:<width$}"))
             .collect();
-        println!("{}", line.join("  ").trim_end());
+        say!("{}", line.join("  ").trim_end());
     }
 }

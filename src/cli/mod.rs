@@ -1,5 +1,10 @@
 //! The commands. Each is a file here; what several of them need stands below.
 
+/// Prints a line. Where nobody reads any more (`| head`) the command has done what it was asked.
+macro_rules! say {
+    ($($text:tt)*) => { $crate::cli::print_line(format_args!($($text)*)) };
+}
+
 mod check;
 mod demo;
 mod explain;
@@ -161,6 +166,17 @@ fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
         .enable_all()
         .thread_keep_alive(std::time::Duration::from_secs(10))
         .build()
+}
+
+fn print_line(line: std::fmt::Arguments<'_>) {
+    use std::io::Write;
+    if let Err(error) = writeln!(std::io::stdout(), "{line}") {
+        if error.kind() == std::io::ErrorKind::BrokenPipe {
+            std::process::exit(0);
+        }
+        eprintln!("cannot print: {error}");
+        std::process::exit(i32::from(EXIT_FAILURE));
+    }
 }
 
 /// Log lines to standard error.

@@ -36,6 +36,9 @@ pub(super) enum RestError {
 /// The fields that a refusal names, each on a line.
 fn details(data: &Value) -> String {
     let mut text = String::new();
+    if let Some(cause) = data["cause"].as_str() {
+        text.push_str(&format!(": {cause}"));
+    }
     for (field, rules) in data.as_object().into_iter().flatten() {
         for rule in rules
             .as_object()

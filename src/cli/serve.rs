@@ -40,7 +40,10 @@ async fn serve(config: Config) -> Result<(), Box<dyn std::error::Error>> {
     }
     tell_manager(&[NotifyState::Stopping]);
     tokio::select! {
-        () = app.stop() => info!("stopped, nothing is lost"),
+        stopped = app.stop() => match stopped {
+            Ok(()) => info!("stopped, nothing is lost"),
+            Err(problem) => warn!("stopped: {problem}"),
+        },
         _ = terminate.recv() => warn!("stopped at once; what was under way will be sent again"),
         _ = interrupt.recv() => warn!("stopped at once; what was under way will be sent again"),
     }

@@ -98,7 +98,7 @@ pub enum Verdict {
 
 impl Settings {
     /// Whether a hook with these settings wants `fact`, or the first reason why not. What belongs to no
-    /// call passes the filters on calls.
+    /// call does not pass the filters on calls.
     pub fn verdict(&self, fact: &Fact) -> Verdict {
         if !self.triggers.contains(fact.trigger) {
             return Verdict::OtherTrigger;
@@ -106,17 +106,15 @@ impl Settings {
         if fact.internal_leg && !self.include_internal_legs {
             return Verdict::InternalLeg;
         }
-        if let Some(kind) = fact.call_type
-            && !self.call_types.is_empty()
-            && !self.call_types.contains(&kind)
+        if !self.call_types.is_empty()
+            && !fact
+                .call_type
+                .is_some_and(|kind| self.call_types.contains(&kind))
         {
             return Verdict::CallType;
         }
         let is_meant = |number: &str| self.numbers.iter().any(|pattern| pattern.matches(number));
-        if fact.call_id.is_some()
-            && !self.numbers.is_empty()
-            && !fact.numbers.iter().any(|number| is_meant(number))
-        {
+        if !self.numbers.is_empty() && !fact.numbers.iter().any(|number| is_meant(number)) {
             return Verdict::Number;
         }
         match self

@@ -66,7 +66,8 @@ fn can_be_made(path: &Path) -> Result<(), StoreError> {
         })
 }
 
-fn is_in_use(path: &Path) -> bool {
+/// Whether a running daemon has the database.
+pub fn is_in_use(path: &Path) -> bool {
     File::open(open::beside(path, ".lock"))
         .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }

@@ -39,7 +39,7 @@ use tracing::error;
 pub use channels::ChannelChange;
 pub use error::StoreError;
 pub use health::StoreHealth;
-pub use inspect::{inspect, look};
+pub use inspect::{inspect, is_in_use, look};
 pub use outcomes::{Next, Outcome, Settled};
 pub use writer::Tx;
 

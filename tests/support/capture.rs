@@ -60,17 +60,23 @@ impl Recording {
     }
 }
 
-/// Every frame of a stream, as its bytes.
+/// Every frame of a stream, as its bytes. One that is still being written at its end is left out.
 pub fn frames(stream: &Bytes) -> Vec<Bytes> {
     let mut frames = Vec::new();
     let mut at = 0;
     while at < stream.len() {
         let rest = stream.slice(at..);
+        if !rest.windows(2).any(|pair| pair == b"\n\n") {
+            break;
+        }
         let length = head(&rest)
             .lines()
             .find_map(|line| line.strip_prefix("Content-Length: "))
             .map_or(0, |length| length.parse().expect("a length"));
         let whole = head(&rest).len() + 2 + length;
+        if rest.len() < whole {
+            break;
+        }
         frames.push(rest.slice(..whole));
         at += whole;
     }

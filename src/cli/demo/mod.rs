@@ -97,26 +97,26 @@ async fn play(options: &Options) -> Result<bool, Box<dyn Error>> {
     let uri = format!("http://{receiver}/calls");
     add_hook(api, &token, &uri, &secret).await?;
 
-    println!(
+    say!(
         "{}",
         paint.bold(
             "switchhook demo: a recorded call of a real FreeSWITCH, played over a real event socket"
         )
     );
-    println!("  the hook   POST {uri} as JSON, signed, for every trigger");
+    say!("  the hook   POST {uri} as JSON, signed, for every trigger");
     if options.endless {
-        println!("  the API    http://{api}/v2/accounts/default/webhooks");
-        println!("  add a hook of your own:");
-        println!(
+        say!("  the API    http://{api}/v2/accounts/default/webhooks");
+        say!("  add a hook of your own:");
+        say!(
             "    curl -X PUT http://{api}/v2/accounts/default/webhooks -H 'X-Auth-Token: {token}' \\"
         );
-        println!("      -H 'Content-Type: application/json' \\");
-        println!(
+        say!("      -H 'Content-Type: application/json' \\");
+        say!(
             "      -d '{{\"data\":{{\"name\":\"mine\",\"hook\":\"all\",\"format\":\"json\",\"uri\":\"http://127.0.0.1:9000/\"}}}}'"
         );
-        println!("  Ctrl-C ends it");
+        say!("  Ctrl-C ends it");
     }
-    println!();
+    say!("");
 
     let written = switch.written();
     let (go, waits) = watch::channel(0);
@@ -132,12 +132,12 @@ async fn play(options: &Options) -> Result<bool, Box<dyn Error>> {
         if interrupted || !options.endless {
             break;
         }
-        println!();
+        say!("");
     }
     if playing.is_finished() {
         playing.await??;
     }
-    app.stop().await;
+    app.stop().await?;
     Ok(tally.sum_up(&paint))
 }
 
@@ -213,13 +213,11 @@ async fn one_call(
     }
 }
 
-/// The fields that a line shows, where the payload has them.
+/// What a line shows of a leg or a call when it is first heard of.
+const INTRODUCED: &[&str] = &["call_direction", "caller_id_number", "destination_number"];
+
+/// What every line shows, where the payload has it.
 const SHOWN: &[&str] = &[
-    "call_direction",
-    "call_type",
-    "caller_id_name",
-    "caller_id_number",
-    "destination_number",
     "extension",
     "hangup_cause",
     "hangup_code",
@@ -242,8 +240,13 @@ fn show(webhook: &Arrived, took: Option<Duration>, paint: &Paint) {
         Some(false) => "B",
         None => " ",
     };
-    let details: Vec<String> = SHOWN
+    let introduced = match text("hook_event").as_str() {
+        "channel_create" | "call_received" => INTRODUCED,
+        _ => &[],
+    };
+    let details: Vec<String> = introduced
         .iter()
+        .chain(SHOWN)
         .map(|field| (*field, text(field)))
         .filter(|(_, value)| !value.is_empty())
         .map(|(field, value)| format!("{}={value}", paint.dim(field)))
@@ -258,7 +261,7 @@ fn show(webhook: &Arrived, took: Option<Duration>, paint: &Paint) {
     } else {
         paint.red("BAD SIGNATURE")
     };
-    println!(
+    say!(
         "{} {leg} {} {seal} {:>8}  {}",
         paint.dim(time),
         paint.cyan(&format!("{:<24}", text("hook_event"))),
@@ -291,8 +294,8 @@ impl Tally {
             .iter()
             .map(|(trigger, count)| format!("{count} {trigger}"))
             .collect();
-        println!();
-        println!(
+        say!("");
+        say!(
             "{} {}",
             paint.bold(&format!("{all} webhooks arrived:")),
             list.join(", ")
@@ -301,7 +304,7 @@ impl Tally {
         if let (Some(middle), Some(last)) =
             (self.times.get(self.times.len() / 2), self.times.last())
         {
-            println!(
+            say!(
                 "from the switch's socket to the receiver, committed in between: {:.1} ms in the middle, {:.1} ms at most",
                 middle.as_secs_f64() * 1e3,
                 last.as_secs_f64() * 1e3
@@ -309,7 +312,7 @@ impl Tally {
         }
         let good = all > 0 && self.unsigned == 0;
         if !good {
-            println!(
+            say!(
                 "{}",
                 paint.red(&format!(
                     "{} had no good signature; expected some webhooks and none of those",

@@ -1,27 +1,29 @@
 //! The one task that decides what is sent next. It owns every queue and every endpoint, so nothing here is
 //! locked; requests run in tasks of their own and report back.
 
+mod requests;
+mod supply;
+
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering as Atomic};
+use std::sync::atomic::{AtomicBool, Ordering as Atomic};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
-use tracing::{debug, info, warn};
+use tracing::info;
 
-use super::attempt::{in_words, record};
 use super::disabler::Disabler;
 use super::endpoint::{Endpoint, Gate};
-use super::queue::{Off, Queue};
+use super::handle::{Command, DeliveryConfig, DeliveryHandle, DeliveryStats, Seen, SwitchOff};
+use super::queue::Queue;
 use super::send::Sender;
-use super::verdict::{Answer, Backoff, Decision, decide};
-use crate::hook::{Delivery, Hook, Index, Ordering, RateLimit};
+use super::verdict::{Answer, Decision};
+use crate::hook::{Delivery, Hook, Index};
 use crate::store::attempts::{Attempt, AttemptResult};
-use crate::store::deliveries::{self, State};
-use crate::store::{Next, Outcome, Settled, Store, StoreError};
+use crate::store::{Next, Settled, Store};
 use crate::time::{Clock, Timestamp};
 
 /// Deliveries of one hook in memory at most.
@@ -48,126 +50,6 @@ const ENDPOINTS_KEPT: usize = 1_000;
 const STORE_PAUSE: Duration = Duration::from_secs(1);
 /// The longest sleep for a time of day: clocks are set.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
-
-/// The rules of the room.
-#[derive(Debug, Clone)]
-pub struct DeliveryConfig {
-    /// Requests to one endpoint, unless a hook has a limit of its own.
-    pub rate: RateLimit,
-    /// Requests under way at one endpoint.
-    pub in_flight: usize,
-    /// How retries are spaced.
-    pub backoff: Backoff,
-    /// Failed attempts that switch a hook off; 0 for never.
-    pub disable_after: usize,
-    /// The time within which they count.
-    pub disable_within: Duration,
-    /// Whether attempts that succeeded are recorded.
-    pub log_successes: bool,
-}
-
-/// What the dispatcher is told from outside.
-enum Command {
-    HookChanged {
-        key: i64,
-        account_id: Arc<str>,
-        id: Arc<str>,
-    },
-    Due {
-        queue: i64,
-    },
-    FailureCounts(oneshot::Sender<HashMap<i64, usize>>),
-    Stop,
-}
-
-/// A hook that has to be switched off.
-#[derive(Debug, Clone)]
-pub struct SwitchOff {
-    /// Its row.
-    pub key: i64,
-    /// Its account.
-    pub account_id: Arc<str>,
-    /// Its id.
-    pub hook_id: Arc<str>,
-    /// Why.
-    pub reason: String,
-}
-
-/// One attempt that was made, for whoever watches.
-#[derive(Debug, Clone)]
-pub struct Seen {
-    /// The delivery.
-    pub delivery: Delivery,
-    /// The attempt, as it is recorded.
-    pub attempt: Attempt,
-    /// The answer's body, up to 64 KiB of it.
-    pub body: Bytes,
-}
-
-/// Numbers for health and metrics.
-#[derive(Debug, Default)]
-pub struct DeliveryStats {
-    /// Deliveries in memory or under way.
-    pub in_memory: AtomicI64,
-    /// Requests under way.
-    pub in_flight: AtomicI64,
-    /// Endpoints whose circuit is open.
-    pub circuits_open: AtomicI64,
-    /// Attempts that succeeded.
-    pub succeeded: AtomicU64,
-    /// Attempts that failed.
-    pub failed: AtomicU64,
-    /// Deliveries given up.
-    pub given_up: AtomicU64,
-    /// Deliveries that were too old to be sent.
-    pub expired: AtomicU64,
-}
-
-/// How the rest of the house speaks to the dispatcher.
-#[derive(Debug, Clone)]
-pub struct DeliveryHandle {
-    commands: mpsc::UnboundedSender<Command>,
-    stats: Arc<DeliveryStats>,
-}
-
-impl DeliveryHandle {
-    /// A hook was made, changed, switched on or off, or deleted.
-    pub fn hook_changed(&self, key: i64, account_id: &Arc<str>, id: &Arc<str>) {
-        self.tell(Command::HookChanged {
-            key,
-            account_id: Arc::clone(account_id),
-            id: Arc::clone(id),
-        });
-    }
-
-    /// Deliveries of a queue were made due in the store.
-    pub fn due(&self, queue: i64) {
-        self.tell(Command::Due { queue });
-    }
-
-    /// Failed attempts that count against each hook just now, by [`Hook::key`].
-    pub async fn failure_counts(&self) -> HashMap<i64, usize> {
-        let (answer, counts) = oneshot::channel();
-        self.tell(Command::FailureCounts(answer));
-        counts.await.unwrap_or_default()
-    }
-
-    /// Starts no request any more; the dispatcher ends when those under way have ended and their outcomes
-    /// are committed.
-    pub fn stop(&self) {
-        self.tell(Command::Stop);
-    }
-
-    /// Numbers for health and metrics.
-    pub fn stats(&self) -> &DeliveryStats {
-        &self.stats
-    }
-
-    fn tell(&self, command: Command) {
-        // A dispatcher that has ended wants to know nothing any more: the store remembers.
-        let _ = self.commands.send(command);
-    }
-}
 
 /// Whoever is shown every attempt.
 type Watch = Box<dyn Fn(&Seen) + Send>;
@@ -329,35 +211,6 @@ impl Dispatcher {
         }
     }
 
-    /// Finds the queues in which an earlier run left something.
-    async fn take_up(&mut self) {
-        let queues = loop {
-            match self.store.read(deliveries::queues).await {
-                Ok(queues) => break queues,
-                Err(error) => {
-                    warn!("cannot read what is still to be sent, trying again: {error}");
-                    tokio::time::sleep(STORE_PAUSE).await;
-                }
-            }
-        };
-        let hooks: HashMap<i64, Arc<Hook>> = (self.index.all().into_iter())
-            .map(|hook| (hook.key, hook))
-            .collect();
-        if !queues.is_empty() {
-            info!(
-                queues = queues.len(),
-                "taking up what an earlier run left to be sent"
-            );
-        }
-        for (key, earliest) in queues {
-            let queue = self.queues.entry(key).or_default();
-            queue.due_at(Some(earliest));
-            self.follow(key, hooks.get(&key).map(|hook| &**hook));
-            self.empty(key);
-            self.wait_for_due(key);
-        }
-    }
-
     /// Makes a queue do as its hook says. One without a stored hook (`key` is negative) has its deliveries to
     /// say so.
     fn follow(&mut self, key: i64, hook: Option<&Hook>) {
@@ -457,75 +310,6 @@ impl Dispatcher {
         self.follow(key, hook.as_deref());
         self.empty(key);
         self.refill(key);
-    }
-
-    /// Ends what is pending in a queue whose hook is off or gone, in bites, so that the writer stays free for
-    /// others. A switched-off hook's deliveries can be recovered; a deleted one's cannot.
-    fn empty(&mut self, key: i64) {
-        let Some(queue) = self.queues.get_mut(&key) else {
-            return;
-        };
-        let (state, reason) = match queue.off {
-            Some(Off::Disabled) => (State::Skipped, HOOK_DISABLED),
-            Some(Off::Deleted) => (State::Failed, HOOK_DELETED),
-            Some(Off::Failing) | None => return,
-        };
-        if queue.emptying.is_some() {
-            queue.came_meanwhile = true;
-            return;
-        }
-        let go_on = Arc::new(AtomicBool::new(true));
-        queue.emptying = Some(Arc::clone(&go_on));
-        let store = self.store.clone();
-        let emptied = self.emptied.0.clone();
-        tokio::spawn(async move {
-            let mut all = 0;
-            while go_on.load(Atomic::Relaxed) {
-                let still = Arc::clone(&go_on);
-                let began = Instant::now();
-                let bite = store.write(move |tx| match still.load(Atomic::Relaxed) {
-                    true => deliveries::end_pending(tx, key, state, reason, BITE),
-                    false => Ok(0),
-                });
-                match bite.await {
-                    Ok(some) => {
-                        all += some;
-                        if some < BITE {
-                            break;
-                        }
-                        tokio::time::sleep(began.elapsed() * BREATHS).await;
-                    }
-                    Err(StoreError::Closed) => break,
-                    Err(error) => {
-                        warn!(
-                            queue = key,
-                            "cannot end what is pending ({reason}), trying again: {error}"
-                        );
-                        tokio::time::sleep(STORE_PAUSE).await;
-                    }
-                }
-            }
-            if all > 0 {
-                info!(queue = key, deliveries = all, "not sent: {reason}");
-            }
-            // A dispatcher that has ended wants to know nothing any more.
-            let _ = emptied.send(Emptied { queue: key, go_on });
-        });
-    }
-
-    fn on_emptied(&mut self, emptied: &Emptied) {
-        let Some(queue) = self.queues.get_mut(&emptied.queue) else {
-            return;
-        };
-        let is_ours = |emptying: &Arc<AtomicBool>| Arc::ptr_eq(emptying, &emptied.go_on);
-        if !queue.emptying.as_ref().is_some_and(is_ours) {
-            return;
-        }
-        queue.emptied();
-        if std::mem::take(&mut queue.came_meanwhile) {
-            self.empty(emptied.queue);
-        }
-        self.forget_if_idle(emptied.queue);
     }
 
     fn on_committed(&mut self, deliveries: Vec<Delivery>) {
@@ -713,225 +497,6 @@ impl Dispatcher {
         None
     }
 
-    fn let_go(&mut self, delivery: &Delivery) {
-        if let Some(queue) = self.queues.get_mut(&delivery.queue) {
-            queue.attempted(delivery);
-        }
-    }
-
-    fn give_up(&mut self, delivery: &Delivery, reason: &'static str) {
-        let now = self.clock.now();
-        let attempt = Attempt::none(now, AttemptResult::Failure, reason);
-        self.settle(delivery, delivery.attempts, vec![attempt], Next::Failed);
-    }
-
-    fn settle(&mut self, delivery: &Delivery, made: u32, attempts: Vec<Attempt>, then: Next) {
-        self.unsettled.insert(delivery.id, delivery.queue);
-        if let (Next::Retry { due_at }, Some(queue)) = (then, self.queues.get_mut(&delivery.queue))
-        {
-            queue.will_retry(delivery.id, due_at);
-        }
-        self.store.settle(Outcome {
-            delivery: delivery.id,
-            made,
-            attempts,
-            then,
-        });
-    }
-
-    fn start(&self, delivery: Delivery, hook: Arc<Hook>, endpoint: Arc<str>) {
-        self.carry_out(Done {
-            failed_over: endpoint != hook.settings.endpoint,
-            delivery,
-            hook,
-            endpoint,
-            answer: Answer::NotConnected,
-            attempts: Vec::new(),
-            bodies: Vec::new(),
-            decision: Decision::GiveUp,
-        });
-    }
-
-    /// Makes one request of a delivery, and reports it with those that were made before.
-    fn carry_out(&self, so_far: Done) {
-        let sender = self.sender.clone();
-        let done = self.done.0.clone();
-        let clock = self.clock.clone();
-        let backoff = self.config.backoff;
-        tokio::spawn(async move {
-            let report = attempt(&sender, so_far, &clock, backoff).await;
-            // The dispatcher outlives its requests.
-            let _ = done.send(report);
-        });
-    }
-
-    /// Where a request that failed is to be made again at once.
-    fn failover_of(&self, done: &Done) -> Option<Arc<str>> {
-        let settings = &done.hook.settings;
-        settings.failover_uri.as_ref()?;
-        if done.failed_over || self.stopping || !done.answer.asks_for_failover() {
-            return None;
-        }
-        let failover = settings.failover_endpoint.as_ref();
-        let failover = failover.unwrap_or(&settings.endpoint);
-        (!self.is_dead(failover)).then(|| Arc::clone(failover))
-    }
-
-    /// Makes the oldest request again that waits for its failover at this endpoint, where its rate allows it.
-    /// `false` where there is none.
-    fn fail_over_one(&mut self, name: &Arc<str>) -> bool {
-        let Some(waiting) = self.failing_over.get_mut(name) else {
-            return false;
-        };
-        let Some(mut done) = waiting.pop_front() else {
-            self.failing_over.remove(name);
-            return false;
-        };
-        if let Err(at) = self.endpoint(name).take_leave(None) {
-            self.failing_over
-                .entry(Arc::clone(name))
-                .or_default()
-                .push_front(done);
-            self.wake_endpoint(name, at);
-            return false;
-        }
-        done.endpoint = Arc::clone(name);
-        done.failed_over = true;
-        self.endpoint(name).started();
-        self.in_flight += 1;
-        self.carry_out(done);
-        true
-    }
-
-    fn on_done(&mut self, done: Done) {
-        let now = Instant::now();
-        self.in_flight -= 1;
-        let key = done.delivery.queue;
-        let name = Arc::clone(&done.endpoint);
-        let endpoint = self.endpoint(&name);
-        let was_open = endpoint.is_circuit_open();
-        let opened = endpoint.ended(&done.answer, now);
-        let is_open = endpoint.is_circuit_open();
-        if opened {
-            self.stats.circuits_open.fetch_add(1, Atomic::Relaxed);
-            warn!(endpoint = %name, "no connection comes about: probing it from now on, its deliveries wait");
-            self.evict_all(&name);
-        } else if was_open && !is_open {
-            self.stats.circuits_open.fetch_sub(1, Atomic::Relaxed);
-            info!(endpoint = %name, "it answers again");
-        }
-        if was_open || is_open {
-            self.refill_endpoint(&name);
-        }
-        match self.failover_of(&done) {
-            Some(failover) => {
-                let waiting = self.failing_over.entry(Arc::clone(&failover));
-                waiting.or_default().push_back(done);
-                self.pump(&failover);
-            }
-            None => self.conclude(done),
-        }
-        self.enlist(key);
-        self.pump(&name);
-        self.publish();
-    }
-
-    /// Nothing more is tried of a delivery for now.
-    fn conclude(&mut self, done: Done) {
-        let now = Instant::now();
-        let key = done.delivery.queue;
-        self.report(&done);
-
-        let then = match done.decision {
-            Decision::Delivered => Next::Delivered,
-            Decision::RetryAt(due_at) => Next::Retry { due_at },
-            Decision::GiveUp | Decision::Gone => Next::Failed,
-        };
-        if done.decision != Decision::Delivered && key > 0 && !self.is_off(key) {
-            let reason = match done.decision {
-                Decision::Gone => Some("the receiver answered 410 Gone".to_owned()),
-                _ if self.disabler.failed(key, now) => Some(format!(
-                    "{} failed attempts within {} seconds, the last one: {}",
-                    self.config.disable_after,
-                    self.config.disable_within.as_secs(),
-                    done.attempts.last().map(in_words).unwrap_or_default(),
-                )),
-                _ => None,
-            };
-            if let Some(reason) = reason {
-                self.switch_off(&done.hook, reason);
-            }
-        }
-        let attempts = match done.decision == Decision::Delivered && !self.config.log_successes {
-            true => Vec::new(),
-            false => done.attempts,
-        };
-        self.let_go(&done.delivery);
-        self.settle(&done.delivery, done.delivery.attempts + 1, attempts, then);
-    }
-
-    fn report(&self, done: &Done) {
-        for (attempt, body) in done.attempts.iter().zip(&done.bodies) {
-            match attempt.result {
-                AttemptResult::Success => self.stats.succeeded.fetch_add(1, Atomic::Relaxed),
-                _ => self.stats.failed.fetch_add(1, Atomic::Relaxed),
-            };
-            if let Some(watch) = &self.watch {
-                watch(&Seen {
-                    delivery: done.delivery.clone(),
-                    attempt: attempt.clone(),
-                    body: body.clone(),
-                });
-            }
-        }
-        let delivery = &done.delivery;
-        let last = || done.attempts.last().map(in_words).unwrap_or_default();
-        match done.decision {
-            Decision::Delivered => debug!(
-                hook_id = %delivery.hook_id,
-                call_id = delivery.call_id.as_deref(),
-                trigger = %delivery.trigger,
-                "delivered"
-            ),
-            Decision::RetryAt(_) => debug!(
-                hook_id = %delivery.hook_id,
-                call_id = delivery.call_id.as_deref(),
-                trigger = %delivery.trigger,
-                "will be tried again: {}",
-                last()
-            ),
-            Decision::GiveUp | Decision::Gone => {
-                self.stats.given_up.fetch_add(1, Atomic::Relaxed);
-                warn!(
-                    hook_id = %delivery.hook_id,
-                    call_id = delivery.call_id.as_deref(),
-                    trigger = %delivery.trigger,
-                    "not delivered: {}",
-                    last()
-                );
-            }
-        }
-    }
-
-    fn is_off(&self, key: i64) -> bool {
-        self.queues
-            .get(&key)
-            .is_some_and(|queue| queue.off.is_some())
-    }
-
-    /// Stops a hook's queue at once; the hook itself is switched off by whoever keeps it.
-    fn switch_off(&mut self, hook: &Hook, reason: String) {
-        if let Some(queue) = self.queues.get_mut(&hook.key) {
-            queue.off = Some(Off::Failing);
-        }
-        let _ = self.switch_off.send(SwitchOff {
-            key: hook.key,
-            account_id: Arc::clone(&hook.account_id),
-            hook_id: Arc::clone(&hook.id),
-            reason,
-        });
-    }
-
     /// Sends the queues of a dead endpoint to their failovers, and frees the memory of those that have none.
     fn evict_all(&mut self, name: &Arc<str>) {
         let here: Vec<i64> = self
@@ -960,178 +525,6 @@ impl Dispatcher {
             self.refill(key);
         }
         self.endpoint(name).turns.clear();
-    }
-
-    fn on_settled(&mut self, settled: Vec<Settled>) {
-        for settled in settled {
-            let id = settled.delivery;
-            let Some(key) = self.unsettled.remove(&id) else {
-                continue;
-            };
-            let Some(queue) = self.queues.get_mut(&key) else {
-                continue;
-            };
-            let before = queue.taken();
-            let retries = settled.state == State::Pending && !settled.refused;
-            match settled.refused {
-                true => queue.set_aside(id),
-                false => queue.settled(id, retries),
-            }
-            self.taken = self.taken + queue.taken() - before;
-            if queue.strict && !retries {
-                queue.spill();
-            }
-            if retries {
-                self.empty(key);
-                self.wait_for_due(key);
-            }
-            self.refill(key);
-            self.forget_if_idle(key);
-        }
-        self.publish();
-    }
-
-    /// Asks the store for more where there is more and room for it.
-    fn refill(&mut self, key: i64) {
-        if self.stopping {
-            return;
-        }
-        let window = self.window();
-        let Some(queue) = self.queues.get(&key) else {
-            return;
-        };
-        if !queue.spilled || queue.fetching || queue.off.is_some() || queue.ready() >= LOW_WATER {
-            return;
-        }
-        let mut room = window.saturating_sub(queue.taken()).min(FETCH);
-        if let Some(name) = queue.endpoint.clone() {
-            let endpoint = self.endpoint(&name);
-            if endpoint.is_circuit_open() {
-                match endpoint.gate(Instant::now()) {
-                    // One for the probe.
-                    Gate::Open if endpoint.turns.is_empty() => room = room.min(1),
-                    Gate::Until(at) => return self.wake_endpoint(&name, at),
-                    _ => return,
-                }
-            }
-        }
-        if room == 0 {
-            return;
-        }
-        let Some(queue) = self.queues.get_mut(&key) else {
-            return;
-        };
-        queue.fetching = true;
-        let strict = queue.strict;
-        let held = queue.held();
-        let store = self.store.clone();
-        let now = self.clock.now();
-        let fetched = self.fetched.0.clone();
-        tokio::spawn(async move {
-            let read = store
-                .read(move |connection| {
-                    let rows = deliveries::due(connection, key, now, room, strict, &held)?;
-                    let next = deliveries::next_due(connection, key, now)?;
-                    Ok((rows, next))
-                })
-                .await;
-            let _ = fetched.send(match read {
-                Ok((rows, next_due)) => Fetched {
-                    queue: key,
-                    more: rows.len() >= room,
-                    rows,
-                    next_due,
-                    strict,
-                },
-                Err(error) => {
-                    warn!(
-                        queue = key,
-                        "cannot read what is due, trying again: {error}"
-                    );
-                    // Until then the queue counts as being asked for, and nobody else asks.
-                    tokio::time::sleep(STORE_PAUSE).await;
-                    Fetched {
-                        queue: key,
-                        rows: Vec::new(),
-                        more: true,
-                        next_due: None,
-                        strict,
-                    }
-                }
-            });
-        });
-    }
-
-    fn refill_endpoint(&mut self, name: &Arc<str>) {
-        let keys: Vec<i64> = self
-            .queues
-            .iter()
-            .filter(|(_, queue)| queue.spilled && queue.endpoint.as_ref() == Some(name))
-            .map(|(key, _)| *key)
-            .collect();
-        for key in keys {
-            self.refill(key);
-        }
-    }
-
-    fn on_fetched(&mut self, fetched: Fetched) {
-        let key = fetched.queue;
-        let first = fetched.rows.first();
-        let hook = first.and_then(|delivery| self.hook_of(delivery));
-        let Some(queue) = self.queues.get_mut(&key) else {
-            return;
-        };
-        let mut rows = fetched.rows;
-        if let Some(hook) = &hook {
-            queue.strict = hook.settings.ordering == Ordering::Strict;
-        }
-        // Asked for what it may not send by now, or in another order: the store keeps it.
-        let stays = queue.off.is_some() || queue.strict != fetched.strict;
-        if stays {
-            rows.clear();
-        }
-        let ordering = (hook.as_ref()).map_or(Ordering::Call, |hook| hook.settings.ordering);
-        let before = queue.taken();
-        queue.fetched(rows, fetched.more || stays, ordering);
-        self.taken = self.taken + queue.taken() - before;
-        queue.due_at(fetched.next_due);
-        if let Some(hook) = &hook {
-            self.move_to(key, &hook.settings.endpoint);
-        }
-        self.wait_for_due(key);
-        self.enlist(key);
-        let endpoint = self
-            .queues
-            .get(&key)
-            .and_then(|queue| queue.endpoint.clone());
-        if let Some(name) = endpoint {
-            self.pump(&name);
-        }
-        self.refill(key);
-        self.forget_if_idle(key);
-        self.publish();
-    }
-
-    /// Wakes a queue when what it has in the store is due.
-    fn wait_for_due(&mut self, key: i64) {
-        let Some(queue) = self.queues.get_mut(&key) else {
-            return;
-        };
-        let Some(due) = queue.next_due else {
-            return;
-        };
-        let pause = due.since(self.clock.now());
-        if pause.is_zero() {
-            queue.next_due = None;
-            queue.spill();
-            self.refill(key);
-            return;
-        }
-        let at = Instant::now() + pause.min(LONGEST_SLEEP);
-        if queue.wake_at.is_none_or(|known| at < known) {
-            queue.wake_at = Some(at);
-            self.timers.push(Reverse((at, Wake::Queue(key))));
-        }
     }
 
     fn on_timer(&mut self) {
@@ -1220,44 +613,15 @@ impl Dispatcher {
     }
 }
 
-/// Makes one request of a delivery: to the hook's own URI, or to its failover.
-async fn attempt(sender: &Sender, mut done: Done, clock: &Clock, backoff: Backoff) -> Done {
-    let settings = &done.hook.settings;
-    let number = done.delivery.attempts + 1;
-    let retries_left = settings.retries.saturating_sub(done.delivery.attempts);
-    let uri = match (&settings.failover_uri, done.failed_over) {
-        (Some(failover), true) => failover,
-        _ => &settings.uri,
-    };
-    let began = clock.now();
-    let sent = sender
-        .send(&done.hook, &done.delivery, uri, number, began)
-        .await;
-    // What the hook's own endpoint said decides when it is tried again.
-    if done.attempts.is_empty() || sent.answer.is_success() {
-        done.decision = decide(
-            &sent.answer,
-            number,
-            settings.retries,
-            backoff,
-            fastrand::f64(),
-            clock.now(),
-        );
-    }
-    done.answer = sent.answer.clone();
-    done.bodies.push(sent.resp_body.clone());
-    done.attempts
-        .push(record(sent, number, retries_left, began));
-    done
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::delivery::Backoff;
     use crate::delivery::{Guard, SendConfig};
     use crate::hook::Document;
+    use crate::hook::RateLimit;
     use crate::store::{Opened, StoreConfig};
 
     /// A dispatcher without hooks whose loop does not run: a test does to it what the loop would.

@@ -7,15 +7,15 @@ mod disabler;
 mod dispatcher;
 mod endpoint;
 mod guard;
+mod handle;
 mod queue;
 pub mod replay;
 mod send;
 mod verdict;
 
 pub use attempt::record;
-pub use dispatcher::{
-    DeliveryConfig, DeliveryHandle, DeliveryStats, Dispatcher, Inputs, Seen, SwitchOff,
-};
+pub use dispatcher::{Dispatcher, Inputs};
 pub use guard::{Denied, Guard, NoSuchHost};
+pub use handle::{DeliveryConfig, DeliveryHandle, DeliveryStats, Seen, SwitchOff};
 pub use send::{SendConfig, Sender, Sent};
 pub use verdict::{Answer, Backoff, Decision, decide, retry_after};

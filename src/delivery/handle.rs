@@ -1,0 +1,133 @@
+//! How the rest of the house speaks to the dispatcher, and what it is told.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::{mpsc, oneshot};
+
+use super::verdict::Backoff;
+use crate::hook::{Delivery, RateLimit};
+use crate::store::attempts::Attempt;
+
+/// The rules of the room.
+#[derive(Debug, Clone)]
+pub struct DeliveryConfig {
+    /// Requests to one endpoint, unless a hook has a limit of its own.
+    pub rate: RateLimit,
+    /// Requests under way at one endpoint.
+    pub in_flight: usize,
+    /// How retries are spaced.
+    pub backoff: Backoff,
+    /// Failed attempts that switch a hook off; 0 for never.
+    pub disable_after: usize,
+    /// The time within which they count.
+    pub disable_within: Duration,
+    /// Whether attempts that succeeded are recorded.
+    pub log_successes: bool,
+}
+
+/// What the dispatcher is told from outside.
+pub(super) enum Command {
+    HookChanged {
+        key: i64,
+        account_id: Arc<str>,
+        id: Arc<str>,
+    },
+    Due {
+        queue: i64,
+    },
+    FailureCounts(oneshot::Sender<HashMap<i64, usize>>),
+    Stop,
+}
+
+/// A hook that has to be switched off.
+#[derive(Debug, Clone)]
+pub struct SwitchOff {
+    /// Its row.
+    pub key: i64,
+    /// Its account.
+    pub account_id: Arc<str>,
+    /// Its id.
+    pub hook_id: Arc<str>,
+    /// Why.
+    pub reason: String,
+}
+
+/// One attempt that was made, for whoever watches.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// The delivery.
+    pub delivery: Delivery,
+    /// The attempt, as it is recorded.
+    pub attempt: Attempt,
+    /// The answer's body, up to 64 KiB of it.
+    pub body: Bytes,
+}
+
+/// Numbers for health and metrics.
+#[derive(Debug, Default)]
+pub struct DeliveryStats {
+    /// Deliveries in memory or under way.
+    pub in_memory: AtomicI64,
+    /// Requests under way.
+    pub in_flight: AtomicI64,
+    /// Endpoints whose circuit is open.
+    pub circuits_open: AtomicI64,
+    /// Attempts that succeeded.
+    pub succeeded: AtomicU64,
+    /// Attempts that failed.
+    pub failed: AtomicU64,
+    /// Deliveries given up.
+    pub given_up: AtomicU64,
+    /// Deliveries that were too old to be sent.
+    pub expired: AtomicU64,
+}
+
+/// How the rest of the house speaks to the dispatcher.
+#[derive(Debug, Clone)]
+pub struct DeliveryHandle {
+    pub(super) commands: mpsc::UnboundedSender<Command>,
+    pub(super) stats: Arc<DeliveryStats>,
+}
+
+impl DeliveryHandle {
+    /// A hook was made, changed, switched on or off, or deleted.
+    pub fn hook_changed(&self, key: i64, account_id: &Arc<str>, id: &Arc<str>) {
+        self.tell(Command::HookChanged {
+            key,
+            account_id: Arc::clone(account_id),
+            id: Arc::clone(id),
+        });
+    }
+
+    /// Deliveries of a queue were made due in the store.
+    pub fn due(&self, queue: i64) {
+        self.tell(Command::Due { queue });
+    }
+
+    /// Failed attempts that count against each hook just now, by [`Hook::key`].
+    pub async fn failure_counts(&self) -> HashMap<i64, usize> {
+        let (answer, counts) = oneshot::channel();
+        self.tell(Command::FailureCounts(answer));
+        counts.await.unwrap_or_default()
+    }
+
+    /// Starts no request any more; the dispatcher ends when those under way have ended and their outcomes
+    /// are committed.
+    pub fn stop(&self) {
+        self.tell(Command::Stop);
+    }
+
+    /// Numbers for health and metrics.
+    pub fn stats(&self) -> &DeliveryStats {
+        &self.stats
+    }
+
+    fn tell(&self, command: Command) {
+        // A dispatcher that has ended wants to know nothing any more: the store remembers.
+        let _ = self.commands.send(command);
+    }
+}

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
+use tracing::warn;
 
 use super::schema;
 use super::{Durability, StoreError};
@@ -29,7 +30,16 @@ const READ_PATIENCE: Duration = Duration::from_secs(2);
 /// SQLite's own locks on it.
 #[derive(Debug)]
 pub(super) struct Lock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // To close our own descriptor is not enough: a child that is just being started has a copy until it execs.
+        if let Err(error) = self.file.unlock() {
+            warn!("the lock beside the database is released only when this process ends: {error}");
+        }
+    }
 }
 
 impl Lock {
@@ -67,7 +77,7 @@ impl Lock {
             .and_then(|()| file.rewind())
             .and_then(|()| writeln!(file, "{}", std::process::id()))
             .map_err(refused)?;
-        Ok(Self { _file: file })
+        Ok(Self { file })
     }
 }
 

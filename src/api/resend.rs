@@ -1,7 +1,5 @@
 //! `…/attempts/{T}/resend` and `…/recover`: what was not delivered, queued again.
 
-use std::sync::Arc;
-
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde_json::{Value, json};
@@ -14,13 +12,11 @@ use super::envelope::{Data, NoData, Problem, Reply};
 use super::query;
 use super::route::Route;
 use super::webhooks::find;
+use crate::delivery::replay;
 use crate::hook::{Document, Hook, Mistakes};
-use crate::store::deliveries::{self, Span};
-use crate::store::{StoreError, attempts};
+use crate::store::attempts;
+use crate::store::deliveries::Span;
 use crate::time::Timestamp;
-
-/// Deliveries that are queued again in one transaction, so that the writer stays free for others.
-const BITE: usize = 500;
 
 pub(super) fn routes() -> Vec<Route> {
     let time = || {
@@ -75,22 +71,18 @@ async fn resend(State(api): State<ApiState>, scope: Scope, _: NoData) -> Result<
     let unknown = || Problem::bad_identifier(&id);
     let row = attempt_id(&id).ok_or_else(unknown)?;
     require_on(&hook)?;
-    let key = hook.key;
-    let queued = api
+    let logged = api
         .store
-        .write(move |tx| {
-            let Some(logged) = attempts::get(tx, row)? else {
-                return Ok(None);
-            };
-            if logged.delivery.queue != key {
-                return Ok(None);
-            }
-            let queue = deliveries::resend(tx, logged.delivery.id)?;
-            Ok(queue.map(|_| logged.delivery.webhook_id))
-        })
+        .read(move |connection| attempts::get(connection, row))
         .await?;
-    let webhook_id = queued.ok_or_else(unknown)?;
-    api.delivery.due(key);
+    let delivery = logged
+        .map(|logged| logged.delivery)
+        .filter(|delivery| delivery.queue == hook.key)
+        .ok_or_else(unknown)?;
+    if !replay::resend(&api.store, &api.delivery, delivery.id).await? {
+        return Err(unknown());
+    }
+    let webhook_id = delivery.webhook_id;
     let data = json!({ "attempt_id": &*id, "webhook_id": webhook_id.to_string() });
     Ok(Reply::new(data).with_status(StatusCode::ACCEPTED))
 }
@@ -119,33 +111,15 @@ async fn recover(
         return Err(Problem::validation(mistakes));
     };
     let span = Span::new(since, until);
-    let key = hook.key;
     if dry_run {
-        let count = api
-            .store
-            .read(move |connection| deliveries::recoverable(connection, key, span))
-            .await?;
+        let count = replay::recoverable(&api.store, hook.key, span).await?;
         return Ok(Reply::new(json!({ "count": count, "dry_run": true })));
     }
     require_on(&hook)?;
-    let count = in_bites(&api, &hook, span).await?;
+    let count = replay::recover(&api.store, &api.delivery, hook.key, span).await?;
     info!(hook_id = %hook.id, deliveries = count, "queued again");
     let data = json!({ "count": count, "dry_run": false });
     Ok(Reply::new(data).with_status(StatusCode::ACCEPTED))
-}
-
-async fn in_bites(api: &ApiState, hook: &Arc<Hook>, span: Span) -> Result<usize, StoreError> {
-    let (key, mut rest, mut count) = (hook.key, Some(span), 0);
-    while let Some(span) = rest {
-        let recovered = api
-            .store
-            .write(move |tx| deliveries::recover(tx, key, span, BITE))
-            .await?;
-        count += recovered.count;
-        rest = recovered.rest;
-        api.delivery.due(key);
-    }
-    Ok(count)
 }
 
 /// What is queued for a hook that is off would be skipped again.

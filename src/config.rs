@@ -14,6 +14,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::call::Source;
+use crate::callflow::REMOTE_MODULES;
 
 /// One thing that is wrong with the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -386,7 +387,7 @@ sections! {
     /// Callflows.
     callflow Callflow {
         /// The modules that a flow fetched by GET may use.
-        remote_modules: Vec<String> = REMOTE_MODULES.iter().map(|name| (*name).to_owned()).collect(), anything;
+        remote_modules: Vec<String> = REMOTE_MODULES.map(str::to_owned).to_vec(), anything;
         /// The domain of `user/` and of voicemail where a flow names none.
         domain: String = String::new(), anything;
     }
@@ -407,17 +408,6 @@ sections! {
         format: LogFormat = LogFormat::Text, anything;
     }
 }
-
-const REMOTE_MODULES: &[&str] = &[
-    "play",
-    "say",
-    "sleep",
-    "set_variables",
-    "menu",
-    "response",
-    "hangup",
-    "webhook",
-];
 
 /// Where the file is looked for when nobody names one. It may be missing.
 pub const DEFAULT_FILE: &str = "/etc/switchhook/switchhook.toml";

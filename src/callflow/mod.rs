@@ -23,6 +23,6 @@ pub use desk::{Desk, DeskError, StoredFlow, WebhookAnswer};
 pub use dry::{Step, dry_run};
 pub use flow::{Flow, Rules, check_callflow};
 pub use modules::{Children, Module, modules};
-pub use runner::CallflowConfig;
+pub use runner::{CallflowConfig, REMOTE_MODULES};
 pub use schema::{Field, Kind};
 pub use server::{CallflowStats, serve};

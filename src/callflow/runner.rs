@@ -44,18 +44,20 @@ pub struct CallflowConfig {
     pub tracker: TrackerConfig,
 }
 
+/// The modules that a flow fetched by GET may use, unless `[callflow] remote_modules` says otherwise.
+pub const REMOTE_MODULES: [&str; 8] = [
+    "play",
+    "say",
+    "sleep",
+    "set_variables",
+    "menu",
+    "response",
+    "hangup",
+    "webhook",
+];
+
 impl Default for CallflowConfig {
     fn default() -> Self {
-        let remote = [
-            "play",
-            "say",
-            "sleep",
-            "set_variables",
-            "menu",
-            "response",
-            "hangup",
-            "webhook",
-        ];
         Self {
             sessions: 2_000,
             patience: Duration::from_secs(5),
@@ -63,7 +65,7 @@ impl Default for CallflowConfig {
                 head: 1024 * 1024,
                 body: 1024 * 1024,
             },
-            remote_modules: remote.map(str::to_owned).to_vec(),
+            remote_modules: REMOTE_MODULES.map(str::to_owned).to_vec(),
             domain: None,
             tracker: TrackerConfig::default(),
         }

@@ -1,7 +1,6 @@
 //! `switchhook explain`: what was seen of a call, which hooks it matched or why not, and what was sent.
 
 use std::fmt::Write;
-use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -9,7 +8,7 @@ use serde_json::Value;
 use switchhook::config::Config;
 
 use super::rest::{Rest, RestError, part};
-use super::{EXIT_FAILURE, runtime};
+use super::{EXIT_FAILURE, printable, runtime};
 
 /// Which call, and how it is told.
 #[derive(Args)]
@@ -35,17 +34,11 @@ pub(super) fn run(config: &Config, options: &Options) -> ExitCode {
     match told {
         Ok(timeline) => {
             let shown = match options.json {
-                true => format!("{timeline:#}\n"),
-                false => text(&timeline),
+                true => format!("{timeline:#}"),
+                false => text(&timeline).trim_end().to_owned(),
             };
-            match std::io::stdout().write_all(shown.as_bytes()) {
-                // `| head` has seen enough.
-                Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-                    eprintln!("cannot print it: {error}");
-                    ExitCode::from(EXIT_FAILURE)
-                }
-                _ => ExitCode::SUCCESS,
-            }
+            say!("{shown}");
+            ExitCode::SUCCESS
         }
         Err(problem) => {
             eprintln!("{problem}");
@@ -87,14 +80,14 @@ fn with_hint(error: &RestError, options: &Options) -> String {
     }
 }
 
-/// A word of the answer; what a caller or an owner wrote must not move the cursor.
+/// A word of the answer.
 fn word(value: &Value) -> String {
     let text = match value {
         Value::Null => String::new(),
         Value::String(text) => text.clone(),
         other => other.to_string(),
     };
-    text.chars().filter(|c| !c.is_control()).collect()
+    printable(&text)
 }
 
 fn list(value: &Value) -> &[Value] {

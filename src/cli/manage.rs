@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use switchhook::config::Config;
 
 use super::rest::{Rest, RestError, part};
-use super::{EXIT_FAILURE, runtime};
+use super::{EXIT_FAILURE, printable, runtime};
 
 /// What every command of these takes.
 #[derive(Args)]
@@ -299,9 +299,9 @@ async fn hooks(rest: &Rest, account: &str, common: &Common, order: Hooks) -> Res
             until,
             dry_run,
         } => {
-            let mut data = json!({ "since": instant(&since)?, "dry_run": dry_run });
+            let mut data = json!({ "since": instant(&since)?.to_string(), "dry_run": dry_run });
             if let Some(until) = until {
-                data["until"] = json!(instant(&until)?);
+                data["until"] = json!(instant(&until)?.to_string());
             }
             let path = format!("{}/recover", one(&id));
             show(&rest.call(Method::PUT, &path, Some(data)).await?);
@@ -458,23 +458,22 @@ async fn tail(rest: &Rest) -> Result<(), Problem> {
     Ok(())
 }
 
-/// "2h" ago, or a time as RFC 3339 writes it; in RFC 3339.
-fn instant(text: &str) -> Result<String, Problem> {
-    if let Ok(at) = text.parse::<Timestamp>() {
-        return Ok(at.to_string());
+/// "2h" ago, or a time as RFC 3339 writes it.
+fn instant(text: &str) -> Result<Timestamp, Problem> {
+    if let Ok(at) = text.parse() {
+        return Ok(at);
     }
     let ago = text.parse::<Span>().ok();
     let at = ago.and_then(|ago| Zoned::now().checked_sub(ago.abs()).ok());
-    at.map(|at| at.timestamp().to_string()).ok_or_else(|| {
+    at.map(|at| at.timestamp()).ok_or_else(|| {
         Problem::Argument(format!(
             "{text:?} is neither a span such as 2h or 30m nor a time such as 2026-11-21T08:00:00Z"
         ))
     })
 }
 
-/// An RFC 3339 time that [`instant`] made, in Gregorian seconds.
-fn gregorian(instant: String) -> String {
-    let at = instant.parse::<Timestamp>().unwrap_or_default();
+/// A time in Gregorian seconds, as the API's filters take it.
+fn gregorian(at: Timestamp) -> String {
     switchhook::time::Timestamp(at.as_microsecond())
         .gregorian()
         .to_string()
@@ -511,11 +510,9 @@ fn show_list(common: &Common, items: &[Value], columns: &[&str]) {
     let mut rows: Vec<Vec<String>> =
         vec![columns.iter().map(|column| column.to_uppercase()).collect()];
     rows.extend(items.iter().map(|item| {
-        // What a caller or an owner wrote must not move the cursor.
-        let clean = |text: String| text.chars().filter(|c| !c.is_control()).collect();
         columns
             .iter()
-            .map(|column| clean(cell(item, column)))
+            .map(|column| printable(&cell(item, column)))
             .collect()
     }));
     let widths: Vec<usize> = (0..columns.len())

@@ -16,7 +16,7 @@ use switchhook::esl::{Cutter, Frame, Kind, Limits};
 use switchhook::time::Timestamp;
 use tokio::time::{Duration, Instant, sleep_until};
 
-use super::{EXIT_FAILURE, log_to_stderr, runtime};
+use super::{EXIT_FAILURE, log_to_stderr, printable, runtime};
 
 /// What is played, and how.
 #[derive(Args)]
@@ -222,7 +222,7 @@ impl Stage<'_> {
             false => names.join(", "),
         };
         let call_id = fact.call_id.as_deref().unwrap_or("-");
-        let call_id: String = call_id.chars().filter(|c| !c.is_control()).collect();
+        let call_id = printable(call_id);
         writeln!(
             std::io::stdout(),
             "{occurred_at}  {:24}  {call_id}  -> {to}",

@@ -181,8 +181,7 @@ impl Rest {
             if items.len() >= most {
                 return Ok(items);
             }
-            let next: String = form_urlencoded::byte_serialize(next.as_bytes()).collect();
-            start = format!("&start_key={next}");
+            start = format!("&start_key={}", part(&next));
         }
     }
 

@@ -60,9 +60,8 @@ impl Desk for House {
         &self,
         action: WebhookAction,
     ) -> Result<oneshot::Receiver<WebhookAnswer>, DeskError> {
-        let record = action
-            .record(&self.router, &self.registry.accounts())
-            .due_by(self.clock.now());
+        let mut record = action.record(&self.router, &self.registry.accounts());
+        record.due_by(self.clock.now());
         let Some(own) = record.deliveries.first() else {
             return Err(DeskError("the action has no delivery of its own".into()));
         };

@@ -6,7 +6,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -41,16 +41,8 @@ type Legs = Vec<(String, Vec<u8>)>;
 /// Numbers of the read path, for health and metrics.
 #[derive(Debug, Default)]
 pub struct PipelineStats {
-    /// Events that the tracker saw.
-    pub events: AtomicU64,
-    /// Facts that were told.
-    pub facts: AtomicU64,
-    /// Facts that somebody wanted.
-    pub recorded: AtomicU64,
     /// Events whose facts could not be stored.
     pub shed: AtomicU64,
-    /// Whether events are being shed just now.
-    pub shedding: AtomicBool,
     /// Legs that are alive.
     pub live_legs: AtomicU64,
 }
@@ -235,7 +227,6 @@ impl Pipeline {
     }
 
     async fn on_event(&mut self, event: &Event) {
-        self.stats.events.fetch_add(1, Ordering::Relaxed);
         let accounts = self.registry.accounts();
         let place = self.tracker.on_event(event, &accounts, &mut self.facts);
         if let Some(at) = event.number("Event-Date-Timestamp") {
@@ -374,22 +365,17 @@ impl Pipeline {
     async fn tell(&mut self, seen: Option<(&Event, Place)>, action: Option<Record>) {
         let accounts = self.registry.accounts();
         let mut intake = Intake::default();
-        let now = self.clock.now();
-        intake
-            .records
-            .extend(action.map(|record| record.due_by(now)));
+        intake.records.extend(action);
         let mut notes = self.scribe.as_ref().map(|scribe| scribe.begin(seen));
         for fact in self.facts.drain(..) {
-            self.stats.facts.fetch_add(1, Ordering::Relaxed);
             let record = self.router.route(&fact, &accounts);
             if let Some(notes) = &mut notes {
                 let recorded = record.as_ref().map_or(0, |record| record.deliveries.len());
                 notes.add(&fact, recorded);
             }
             if let Some(record) = record {
-                self.stats.recorded.fetch_add(1, Ordering::Relaxed);
                 self.feed.recorded(&record);
-                intake.records.push(record.due_by(now));
+                intake.records.push(record);
             }
         }
         intake.steps = notes.map(Notes::finish).unwrap_or_default();
@@ -401,6 +387,10 @@ impl Pipeline {
                 state: state.map(|state| state.into_bytes().into()),
             }));
         if !intake.is_empty() {
+            let now = self.clock.now();
+            for record in &mut intake.records {
+                record.due_by(now);
+            }
             self.store(intake).await;
         }
         let live = self.tracker.live_legs() as u64;
@@ -428,7 +418,6 @@ impl Pipeline {
                 self.patience,
                 problem.as_deref().unwrap_or("it is slow")
             );
-            self.stats.shedding.store(true, Ordering::Relaxed);
             let (answer, recall) = oneshot::channel();
             self.recall = Some(recall);
             tokio::spawn(ask_what_it_remembers(self.store.clone(), answer));
@@ -450,7 +439,6 @@ impl Pipeline {
             "the store takes events again; asking the switch what is alive"
         );
         self.shed = 0;
-        self.stats.shedding.store(false, Ordering::Relaxed);
         self.gathering = None;
         self.tracker = Tracker::new(self.tracker_config.clone());
         self.remember(&legs);

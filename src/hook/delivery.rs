@@ -159,12 +159,11 @@ impl Record {
 
     /// Makes nothing due later than `now`, by our clock: a switch whose clock is ahead of it must not put
     /// anything off. What is told keeps the switch's own time.
-    pub fn due_by(mut self, now: Timestamp) -> Self {
+    pub fn due_by(&mut self, now: Timestamp) {
         for delivery in &mut self.deliveries {
             delivery.occurred_at = delivery.occurred_at.min(now);
             delivery.due_at = delivery.due_at.min(now);
         }
-        self
     }
 
     /// About how much memory it takes, in bytes: what bounded queues count.

@@ -101,8 +101,6 @@ impl App {
     /// # Errors
     /// What stands in the way; nothing is left running.
     pub async fn start(config: Config) -> Result<Self, StartError> {
-        // The only reason to refuse is that there is one already, which is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let clock = Clock::system();
         let listener = listen("[api] listen", &config.api.listen).await?;
         let api_address = listener.local_addr().map_err(|source| StartError::Listen {
@@ -114,24 +112,17 @@ impl App {
             "" => None,
             address => Some(listen("[outbound] listen", address).await?),
         };
-        let opened = Store::open(store_config(&config), clock.clone())?;
-        let store = opened.store;
+        let Base {
+            store,
+            index,
+            sender,
+            dispatcher,
+            inputs,
+            delivery,
+            registry,
+        } = Base::open(&config, &clock).await?;
         let admin_token = admin_token(&config)?;
-        let (hooks, unreadable) = store.read(hooks::all).await?;
-        for problem in unreadable {
-            warn!("a hook is left out: {problem}");
-        }
-        info!(hooks = hooks.len(), database = %config.store.path.display(), "the store is open");
-        let index = Arc::new(Index::new(hooks));
-
-        let sender = Sender::new(&send_config(&config), guard(&config))?;
-        let (dispatcher, delivery, switched_off) = Dispatcher::new(
-            delivery_config(&config),
-            store.clone(),
-            sender.clone(),
-            Arc::clone(&index),
-            clock.clone(),
-        );
+        info!(hooks = index.len(), database = %config.store.path.display(), "the store is open");
         let feed = Feed::new(&clock);
         let waiting = Waiting::default();
         let (shown, waited_for) = (feed.clone(), waiting.clone());
@@ -139,14 +130,6 @@ impl App {
             shown.attempted(&seen.delivery, &seen.attempt);
             waited_for.attempted(seen);
         });
-        let registry = Registry::load(
-            store.clone(),
-            Arc::clone(&index),
-            delivery.clone(),
-            rules(&config),
-            clock.clone(),
-        )
-        .await?;
 
         let legs = store.read(channels::all).await?;
         let client = Client::new(client_config(&config, clock.clone())?)?;
@@ -180,7 +163,7 @@ impl App {
         let calling = outbound.map(|listener| {
             let house = House {
                 registry: Arc::clone(&registry),
-                router: Router::new(Arc::clone(&index)),
+                router: Router::new(index),
                 store: store.clone(),
                 feed: feed.clone(),
                 waiting,
@@ -194,19 +177,6 @@ impl App {
                 api_stops.clone(),
             ))
         });
-        let warden = Warden {
-            registry,
-            router: Router::new(index),
-            store: store.clone(),
-            delivery: delivery.clone(),
-            patience: config.store.stall_timeout_ms.0,
-            clock,
-        };
-        tokio::spawn(warden.run(switched_off));
-        let inputs = Inputs {
-            committed: opened.committed,
-            settled: opened.settled,
-        };
         Ok(Self {
             api_address,
             store,
@@ -272,6 +242,74 @@ impl App {
             warn!("connections of the API or calls are still open; they are cut off");
         }
         self.store.close().await
+    }
+}
+
+/// What the daemon and a replay for real stand on: the store with its hooks and accounts, and a dispatcher that
+/// is ready to run, with the warden beside it.
+struct Base {
+    store: Store,
+    index: Arc<Index>,
+    sender: Sender,
+    dispatcher: Dispatcher,
+    inputs: Inputs,
+    delivery: DeliveryHandle,
+    registry: Arc<Registry>,
+}
+
+impl Base {
+    async fn open(config: &Config, clock: &Clock) -> Result<Self, StartError> {
+        // The only reason to refuse is that there is one already, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let opened = Store::open(store_config(config), clock.clone())?;
+        let store = opened.store;
+        let (hooks, unreadable) = store.read(hooks::all).await?;
+        complain(&unreadable);
+        let index = Arc::new(Index::new(hooks));
+        let sender = Sender::new(&send_config(config), guard(config))?;
+        let (dispatcher, delivery, switched_off) = Dispatcher::new(
+            delivery_config(config),
+            store.clone(),
+            sender.clone(),
+            Arc::clone(&index),
+            clock.clone(),
+        );
+        let registry = Registry::load(
+            store.clone(),
+            Arc::clone(&index),
+            delivery.clone(),
+            rules(config),
+            clock.clone(),
+        )
+        .await?;
+        let warden = Warden {
+            registry: Arc::clone(&registry),
+            router: Router::new(Arc::clone(&index)),
+            store: store.clone(),
+            delivery: delivery.clone(),
+            patience: config.store.stall_timeout_ms.0,
+            clock: clock.clone(),
+        };
+        tokio::spawn(warden.run(switched_off));
+        Ok(Self {
+            store,
+            index,
+            sender,
+            dispatcher,
+            inputs: Inputs {
+                committed: opened.committed,
+                settled: opened.settled,
+            },
+            delivery,
+            registry,
+        })
+    }
+}
+
+/// Names the hooks whose rows cannot be read.
+fn complain(unreadable: &[StoreError]) {
+    for problem in unreadable {
+        warn!("a hook is left out: {problem}");
     }
 }
 

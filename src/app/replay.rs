@@ -8,15 +8,12 @@ use bytes::Bytes;
 use tokio::task::JoinHandle;
 use tracing::warn;
 
-use super::{
-    StartError, Warden, delivery_config, guard, rules, send_config, store_config, tracker_config,
-};
+use super::{Base, StartError, complain, rules, tracker_config};
 use crate::call::{Accounts, Fact, Snapshot, Tracker, Wanted};
 use crate::config::Config;
-use crate::delivery::{DeliveryHandle, Dispatcher, Inputs, Sender};
+use crate::delivery::DeliveryHandle;
 use crate::esl::{Event, EventError, Frame, Kind};
 use crate::hook::{Hook, Index, Router};
-use crate::registry::Registry;
 use crate::store::{Intake, Store, StoreError, accounts, deliveries, hooks, look};
 use crate::time::{Clock, Timestamp};
 use crate::timeline::{Notes, Scribe};
@@ -84,44 +81,17 @@ impl Replay {
     /// # Errors
     /// What stands in the way; nothing is left running.
     pub async fn for_real(config: &Config) -> Result<Self, StartError> {
-        // The only reason to refuse is that there is one already, which is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let clock = Clock::system();
-        let opened = Store::open(store_config(config), clock.clone())?;
-        let store = opened.store;
-        let (hooks, unreadable) = store.read(hooks::all).await?;
-        complain(&unreadable);
-        let index = Arc::new(Index::new(hooks));
-        let sender = Sender::new(&send_config(config), guard(config))?;
-        let (dispatcher, delivery, switched_off) = Dispatcher::new(
-            delivery_config(config),
-            store.clone(),
-            sender,
-            Arc::clone(&index),
-            clock.clone(),
-        );
-        let registry = Registry::load(
-            store.clone(),
-            Arc::clone(&index),
-            delivery.clone(),
-            rules(config),
-            clock.clone(),
-        )
-        .await?;
-        let accounts = registry.accounts();
-        let warden = Warden {
+        let Base {
+            store,
+            index,
+            dispatcher,
+            inputs,
+            delivery,
             registry,
-            router: Router::new(Arc::clone(&index)),
-            store: store.clone(),
-            delivery: delivery.clone(),
-            patience: config.store.stall_timeout_ms.0,
-            clock: clock.clone(),
-        };
-        tokio::spawn(warden.run(switched_off));
-        let inputs = Inputs {
-            committed: opened.committed,
-            settled: opened.settled,
-        };
+            ..
+        } = Base::open(config, &clock).await?;
+        let accounts = registry.accounts();
         let mut scribe = config.events.timeline.then(Scribe::default);
         if let Some(scribe) = &mut scribe {
             scribe.learn(&index.all());
@@ -305,10 +275,4 @@ fn read(path: &Path) -> Result<(Vec<Hook>, Vec<crate::call::Account>), StoreErro
         complain(&unreadable);
         Ok((hooks, accounts::directory(conn)?))
     })
-}
-
-fn complain(unreadable: &[StoreError]) {
-    for problem in unreadable {
-        warn!("a hook is left out: {problem}");
-    }
 }

@@ -6,13 +6,16 @@
 //! the router and `openapi.json` are both made from those lists.
 
 mod accounts;
+mod activity;
 mod attempts;
 mod auth;
 mod callflow_schema;
 mod callflows;
 mod calls;
 mod catalogue;
+mod channels;
 mod cors;
+mod endpoints;
 mod envelope;
 mod events;
 mod feed;
@@ -147,6 +150,8 @@ fn routes() -> Vec<Route> {
         webhooks::routes(),
         attempts::routes(),
         calls::routes(),
+        channels::routes(),
+        endpoints::routes(),
         webhook_test::routes(),
         resend::routes(),
         secret::routes(),

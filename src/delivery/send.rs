@@ -16,7 +16,8 @@ use super::verdict::{Answer, retry_after};
 use crate::hook::{Delivery, Hook, Verb};
 use crate::time::Timestamp;
 
-/// No answer is read further than this: a receiver cannot make us hold more.
+/// No answer is read further than the first byte after these: it tells that there are more, and a receiver cannot
+/// make us hold them.
 const READ_AT_MOST: usize = 64 * 1024;
 
 /// How requests are made.
@@ -347,7 +348,7 @@ fn shown_headers(hook: &Hook, headers: &HeaderMap) -> Vec<(String, String)> {
 /// request's time is over, changes nothing.
 async fn read_start(mut response: Response) -> Bytes {
     let mut read = BytesMut::new();
-    while read.len() < READ_AT_MOST {
+    while read.len() <= READ_AT_MOST {
         let Ok(Some(chunk)) = response.chunk().await else {
             break;
         };

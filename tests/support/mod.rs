@@ -11,4 +11,5 @@ pub mod exchange;
 pub mod office;
 pub mod pattern;
 pub mod receiver;
+pub mod stage;
 pub mod switch;

@@ -8,6 +8,7 @@ mod dispatcher;
 mod endpoint;
 mod guard;
 mod handle;
+mod nats;
 mod queue;
 pub mod replay;
 mod send;

@@ -8,6 +8,7 @@ pub mod caller;
 pub mod capture;
 pub mod daemon;
 pub mod exchange;
+pub mod nats;
 pub mod office;
 pub mod pattern;
 pub mod receiver;

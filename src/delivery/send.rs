@@ -1,4 +1,4 @@
-//! One request: made, signed, sent, and what came of it.
+//! One request, or one publish to NATS: made, signed, sent, and what came of it.
 
 use std::borrow::Cow;
 use std::error::Error;

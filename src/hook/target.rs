@@ -253,7 +253,7 @@ mod tests {
         assert_eq!(shown_uri(&before), "nats://pbx:***@h/calls");
         let moved = "nats://pbx:***@h/calls.all";
         assert_eq!(
-            meant(moved, &before).unwrap(),
+            meant_uri(moved, &before).unwrap(),
             "nats://pbx:secret@h/calls.all"
         );
         for other in [
@@ -266,7 +266,7 @@ mod tests {
         let token = read("nats://t0ken@h/calls").unwrap();
         assert_eq!(shown_uri(&token), "nats://***@h/calls");
         assert_eq!(
-            meant("nats://***@h/calls", &token).unwrap(),
+            meant_uri("nats://***@h/calls", &token).unwrap(),
             "nats://t0ken@h/calls"
         );
         assert_eq!(shown_uri(&read("https://h/x").unwrap()), "https://h/x");

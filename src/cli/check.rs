@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use switchhook::app::client_config;
-use switchhook::config::Config;
+use switchhook::config::{Config, Loaded};
 use switchhook::esl::Client;
 use switchhook::store;
 use switchhook::time::Clock;
@@ -11,8 +11,8 @@ use tokio::net::TcpListener;
 
 use super::{EXIT_FAILURE, runtime};
 
-pub(super) fn run(config: Config) -> ExitCode {
-    let checked = runtime().map(|runtime| runtime.block_on(check(&config)));
+pub(super) fn run(loaded: Loaded) -> ExitCode {
+    let checked = runtime().map(|runtime| runtime.block_on(check(&loaded)));
     match checked {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(EXIT_FAILURE),
@@ -24,9 +24,10 @@ pub(super) fn run(config: Config) -> ExitCode {
 }
 
 /// Checks everything, and goes on after what is wrong.
-async fn check(config: &Config) -> bool {
+async fn check(loaded: &Loaded) -> bool {
+    let config = &loaded.config;
     let mut report = Report { good: true };
-    report.line("configuration", Ok("no mistakes".into()));
+    report.line("configuration", Ok(no_mistakes(loaded)));
     let path = &config.store.path;
     let database = store::inspect(path).map(|found| format!("{} ({found})", path.display()));
     report.line("database", database.map_err(|error| error.to_string()));
@@ -39,6 +40,13 @@ async fn check(config: &Config) -> bool {
         listen => report.line("[outbound] listen", port(listen, running).await),
     }
     report.good
+}
+
+fn no_mistakes(loaded: &Loaded) -> String {
+    match loaded.files.is_empty() {
+        true => "no file, the defaults".to_owned(),
+        false => format!("no mistakes in {}", loaded.files.join(", ")),
+    }
 }
 
 async fn switch(config: &Config) -> Result<String, String> {

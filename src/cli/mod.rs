@@ -6,6 +6,7 @@ macro_rules! say {
 }
 
 mod check;
+mod config;
 mod demo;
 mod explain;
 mod manage;
@@ -19,7 +20,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use manage::Order;
-use switchhook::config::{Config, LogFormat};
+use switchhook::config::{Config, Loaded, LogFormat};
 use tracing_subscriber::EnvFilter;
 
 /// Wrong configuration or arguments.
@@ -36,7 +37,7 @@ const EXIT_FAILURE: u8 = 1;
     after_help = "Try it without a FreeSWITCH:  switchhook demo"
 )]
 struct Arguments {
-    /// The configuration file [default: /etc/switchhook/switchhook.toml, which may be missing]
+    /// The configuration file, with conf.d/*.toml beside it [default: /etc/switchhook/switchhook.toml, which may be missing]
     #[arg(
         long,
         short,
@@ -66,6 +67,11 @@ enum Command {
         after_help = "Example:  switchhook check --config /etc/switchhook/switchhook.toml\n\nExit code 0: all is right. 1: something is wrong. 2: the configuration cannot be read."
     )]
     Check,
+    /// Print the configuration in force, every key with its value and where it is set; secrets are not shown
+    #[command(
+        after_help = "Examples:\n  switchhook config           as TOML, which is a configuration itself\n  switchhook config --json    for programs\n\nExit code 2: it has mistakes, which are listed."
+    )]
+    Config(config::Options),
     /// List, add, test, enable … webhooks of the running daemon
     Hooks {
         #[command(flatten)]
@@ -126,7 +132,8 @@ pub(crate) fn run() -> ExitCode {
     match arguments.command {
         Command::Serve => with_config(file, serve::run),
         Command::Demo(options) => demo::run(&options),
-        Command::Check => with_config(file, check::run),
+        Command::Check => with_loaded(file, check::run),
+        Command::Config(options) => with_loaded(file, |loaded| config::run(&loaded, &options)),
         Command::Hooks { common, order } => manage(file, &common, Order::Hooks(order)),
         Command::Attempts { common, order } => manage(file, &common, Order::Attempts(order)),
         Command::Accounts { common, order } => manage(file, &common, Order::Accounts(order)),
@@ -142,10 +149,14 @@ fn manage(file: Option<&Path>, common: &manage::Common, order: Order) -> ExitCod
     with_config(file, |config| manage::run(&config, common, order))
 }
 
-/// Reads the configuration, or lists every mistake in it.
 fn with_config(file: Option<&Path>, command: impl FnOnce(Config) -> ExitCode) -> ExitCode {
-    match Config::load(file) {
-        Ok(config) => command(config),
+    with_loaded(file, |loaded| command(loaded.config))
+}
+
+/// Reads the configuration, or lists every mistake in it.
+fn with_loaded(file: Option<&Path>, command: impl FnOnce(Loaded) -> ExitCode) -> ExitCode {
+    match Loaded::read(file) {
+        Ok(loaded) => command(loaded),
         Err(mistakes) => {
             for mistake in &mistakes {
                 eprintln!("{mistake}");

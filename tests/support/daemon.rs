@@ -82,15 +82,15 @@ impl Home {
                 shell
             }
         };
-        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("SWITCHHOOK_")) {
-            command.env_remove(name);
-        }
+        bare(&mut command, arguments);
+        command.envs(self.settings.iter().map(|(name, value)| (name, value)));
         command
-            .args(arguments)
-            .envs(self.settings.iter().map(|(name, value)| (name, value)))
-            .env("NO_COLOR", "1")
-            .stdin(Stdio::null())
-            .kill_on_drop(true);
+    }
+
+    /// A command with nothing of ours in its environment.
+    pub fn bare_command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_switchhook"));
+        bare(&mut command, arguments);
         command
     }
 
@@ -123,6 +123,17 @@ impl Home {
         daemon.api = address.trim().parse().unwrap();
         daemon
     }
+}
+
+fn bare(command: &mut Command, arguments: &[&str]) {
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("SWITCHHOOK_")) {
+        command.env_remove(name);
+    }
+    command
+        .args(arguments)
+        .env("NO_COLOR", "1")
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
 }
 
 fn reqwest_client() -> reqwest::Client {

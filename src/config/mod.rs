@@ -146,7 +146,8 @@ sections! {
         retention_days: u32 = 7, from_one, live;
         /// How many attempts are kept at most.
         max_attempts_rows: u64 = 5_000_000, from_one, live;
-        /// How long the read path waits for the store before it sheds events.
+        /// How long the read path waits for the store before it sheds events, and a transaction may take before the store
+        /// counts as stalled.
         stall_timeout_ms: Millis = ms(500), some_time;
     }
     /// How requests are made.

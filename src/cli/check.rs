@@ -9,13 +9,21 @@ use switchhook::store;
 use switchhook::time::Clock;
 use tokio::net::TcpListener;
 
-use super::{EXIT_FAILURE, runtime};
+use super::{EXIT_FAILURE, running, runtime};
 
-pub(super) fn run(loaded: Loaded) -> ExitCode {
-    let checked = runtime().map(|runtime| runtime.block_on(check(&loaded)));
-    match checked {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(EXIT_FAILURE),
+#[derive(clap::Args)]
+pub(super) struct Options {
+    /// Ask the running daemon how it is, by [api] listen of this configuration
+    #[arg(long)]
+    running: bool,
+}
+
+pub(super) fn run(loaded: &Loaded, options: &Options) -> ExitCode {
+    if options.running {
+        return running::run(&loaded.config);
+    }
+    match runtime() {
+        Ok(runtime) => runtime.block_on(check(loaded)).exit_code(),
         Err(error) => {
             eprintln!("cannot start: {error}");
             ExitCode::from(EXIT_FAILURE)
@@ -24,9 +32,9 @@ pub(super) fn run(loaded: Loaded) -> ExitCode {
 }
 
 /// Checks everything, and goes on after what is wrong.
-async fn check(loaded: &Loaded) -> bool {
+async fn check(loaded: &Loaded) -> Report {
     let config = &loaded.config;
-    let mut report = Report { good: true };
+    let mut report = Report::default();
     report.line("configuration", Ok(no_mistakes(loaded)));
     let path = &config.store.path;
     let database = store::inspect(path).map(|found| format!("{} ({found})", path.display()));
@@ -39,7 +47,7 @@ async fn check(loaded: &Loaded) -> bool {
         "" => report.line("[outbound] listen", Ok("switched off".into())),
         listen => report.line("[outbound] listen", port(listen, running).await),
     }
-    report.good
+    report
 }
 
 fn no_mistakes(loaded: &Loaded) -> String {
@@ -74,18 +82,36 @@ async fn port(address: &str, running: bool) -> Result<String, String> {
     }
 }
 
-struct Report {
-    good: bool,
+/// Lines, and whether all that they say is right.
+#[derive(Default)]
+pub(super) struct Report {
+    has_wrong: bool,
 }
 
 impl Report {
-    fn line(&mut self, what: &str, found: Result<String, String>) {
+    pub(super) fn line(&mut self, what: &str, found: Result<String, String>) {
         match found {
             Ok(found) => say!("ok     {what}: {found}"),
             Err(problem) => {
-                self.good = false;
+                self.has_wrong = true;
                 say!("WRONG  {what}: {problem}");
             }
+        }
+    }
+
+    /// Says what somebody should know who has nothing to mend here.
+    pub(super) fn note(&self, what: &str, found: &str) {
+        say!("note   {what}: {found}");
+    }
+
+    pub(super) fn is_good(&self) -> bool {
+        !self.has_wrong
+    }
+
+    pub(super) fn exit_code(&self) -> ExitCode {
+        match self.has_wrong {
+            false => ExitCode::SUCCESS,
+            true => ExitCode::from(EXIT_FAILURE),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use sd_notify::NotifyState;
 use switchhook::app::App;
@@ -12,13 +13,17 @@ use tracing::{Level, error, info, warn};
 use super::log::Log;
 use super::{EXIT_FAILURE, runtime};
 
+/// How long the files of the configuration may take to be read again: a disk that hangs must not keep us from
+/// stopping.
+const READ_WITHIN: Duration = Duration::from_secs(10);
+
 /// Serves with `config`, which was read from `file`.
 pub(super) fn run(config: Config, file: Option<&Path>) -> ExitCode {
     let log = Log::to_stderr(&config.log.level, config.log.format);
     let served = runtime().map_err(Into::into).and_then(|runtime| {
         let served = runtime.block_on(serve(config, file, &log));
         // Look-ups of names that never end must not keep the process.
-        runtime.shutdown_timeout(std::time::Duration::from_millis(200));
+        runtime.shutdown_timeout(Duration::from_millis(200));
         served
     });
     match served {
@@ -77,21 +82,29 @@ async fn reload(app: &mut App, file: Option<&Path>, log: &Log) {
     }
     let file = file.map(Path::to_owned);
     // Not on this thread: a disk that hangs must not keep the switch waiting.
-    let read = tokio::task::spawn_blocking(move || Config::load(file.as_deref())).await;
-    match read {
-        Ok(Ok(config)) => take_over(app, config, log),
-        Ok(Err(mistakes)) => {
+    let read = tokio::task::spawn_blocking(move || Config::load(file.as_deref()));
+    match tokio::time::timeout(READ_WITHIN, read).await {
+        Ok(Ok(Ok(config))) => take_over(app, config, log),
+        Ok(Ok(Err(mistakes))) => {
             for mistake in &mistakes {
                 error!("{mistake}");
             }
+            let mistakes = mistakes.len();
             error!(
-                mistakes = mistakes.len(),
+                mistakes,
                 "the configuration was not reloaded, nothing is changed"
             );
         }
-        Err(error) => error!("the configuration was not reloaded, nothing is changed: {error}"),
+        Ok(Err(error)) => not_reloaded(&error),
+        Err(_) => not_reloaded(&format_args!(
+            "its files could not be read within {READ_WITHIN:?}"
+        )),
     }
     tell_manager(&[NotifyState::Ready]);
+}
+
+fn not_reloaded(problem: &dyn std::fmt::Display) {
+    error!("the configuration was not reloaded, nothing is changed: {problem}");
 }
 
 fn take_over(app: &mut App, config: Config, log: &Log) {
@@ -122,7 +135,7 @@ fn take_over(app: &mut App, config: Config, log: &Log) {
                 log.set_level(&level);
             }
         }
-        Err(problem) => error!("the configuration was not reloaded, nothing is changed: {problem}"),
+        Err(problem) => not_reloaded(&problem),
     }
 }
 

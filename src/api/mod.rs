@@ -8,6 +8,7 @@
 mod accounts;
 mod attempts;
 mod auth;
+mod callflow_modules;
 mod callflow_schema;
 mod callflows;
 mod calls;
@@ -143,6 +144,7 @@ fn routes() -> Vec<Route> {
         secret::routes(),
         stats::routes(),
         callflows::routes(),
+        callflow_modules::routes(),
         accounts::routes(),
         tokens::routes(),
         sessions::routes(),

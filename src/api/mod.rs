@@ -66,6 +66,8 @@ pub struct ApiState {
     /// The domain of users and mailboxes in callflows; the call's own where there is none.
     domain: Option<Arc<str>>,
     clock: Clock,
+    /// What answers at paths that are not the API's.
+    pages: Router,
     /// True when the server stops: streams end then.
     stopping: watch::Sender<bool>,
 }
@@ -102,6 +104,7 @@ impl ApiState {
             cors_origins: Arc::default(),
             domain: None,
             clock,
+            pages: Router::new(),
             stopping: watch::Sender::new(false),
         }
     }
@@ -122,6 +125,12 @@ impl ApiState {
     /// described call where there is none.
     pub fn with_domain(mut self, domain: Option<String>) -> Self {
         self.domain = domain.map(Into::into);
+        self
+    }
+
+    /// Answers with these pages beside the API, from the same origin.
+    pub fn with_pages(mut self, pages: Router) -> Self {
+        self.pages = pages;
         self
     }
 
@@ -161,7 +170,7 @@ fn routes() -> Vec<Route> {
 /// Everything that answers requests.
 fn router(state: ApiState) -> Router {
     let origins = Arc::clone(&state.cors_origins);
-    let mut inner = Router::new();
+    let mut inner = state.pages.clone().with_state(());
     for route in routes() {
         inner = inner.route(route.path, route.handler);
     }

@@ -25,6 +25,7 @@ use crate::api::{self, ApiState, Feed, HealthSources, SwitchHealth};
 use crate::call::{Fact, Payload, Rules, TrackerConfig};
 use crate::callflow::{self, CallflowConfig};
 use crate::config::Config;
+use crate::console;
 use crate::delivery::{
     Backoff, DeliveryConfig, DeliveryHandle, Dispatcher, Guard, Inputs, SendConfig, Sender,
     SwitchOff,
@@ -156,6 +157,7 @@ impl App {
             clock.clone(),
         )
         .with_feed(feed.clone())
+        .with_pages(console::router())
         .with_cors_origins(config.api.cors_origins.clone())
         .with_domain(callflow_config(&config).domain);
         let (stop_reading, reading_stops) = watch::channel(false);

@@ -103,6 +103,10 @@ async fn play(options: &Options) -> Result<bool, Box<dyn Error>> {
             "switchhook demo: a recorded call of a real FreeSWITCH, played over a real event socket"
         )
     );
+    if options.endless {
+        say!("  console    http://{api}/");
+        say!("  token      {token}");
+    }
     say!("  the hook   POST {uri} as JSON, signed, for every trigger");
     if options.endless {
         say!("  the API    http://{api}/v2/accounts/default/webhooks");

@@ -66,6 +66,7 @@ const ASSETS: &[Asset] = assets! {
     "/assets/js/callflow/numbers.js" = SCRIPT "js/callflow/numbers.js",
     "/assets/js/callflow/tree.js" = SCRIPT "js/callflow/tree.js",
     "/assets/js/callflow/tryout.js" = SCRIPT "js/callflow/tryout.js",
+    "/assets/js/callflow/words.js" = SCRIPT "js/callflow/words.js",
     "/assets/js/dom.js" = SCRIPT "js/dom.js",
     "/assets/js/feed.js" = SCRIPT "js/feed.js",
     "/assets/js/format.js" = SCRIPT "js/format.js",

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { accessible, check, go, shot, signIn, story } from "./browser.mjs";
-import { SEED, block, listed, parameter, save, store, stored } from "./callflow.mjs";
+import { SEED, block, change, idOf, listed, parameter, remove, save, store, stored } from "./callflow.mjs";
 
 await story(async ({ page }) => {
   const id = await store({ name: "Missed call", numbers: ["1001"], flow: SEED, ui_metadata: { color: "blue" } });
@@ -51,7 +51,7 @@ await story(async ({ page }) => {
   const region = page.getByRole("region", { name: "Parameters" });
   await region.getByText("Value must be less than or equal to 600").waitFor();
   check(await block(page, "Device").evaluate((at) => at === document.activeElement), "the first block that is wrong is chosen");
-  await block(page, "Webhook").getByText("uri: Value must be an http or https URI, not ftp").waitFor();
+  await block(page, "Webhook").getByText("URL: Value must be an http or https URI, not ftp").waitFor();
   await block(page, "Webhook").click();
   await region.getByText("Value must be an http or https URI, not ftp").waitFor();
   assert.equal(await parameter(page, "URL").getAttribute("aria-invalid"), "true");
@@ -68,6 +68,24 @@ await story(async ({ page }) => {
   await page.getByRole("button", { name: "Remove the number 2002" }).click();
   await page.getByText("The number 2002 belongs to callflow").waitFor({ state: "hidden" });
   check(await saver.isDisabled(), "all is as it was stored");
+
+  // Somebody else was here: nobody's work is replaced unasked. A number that is still being typed is saved, too.
+  await change(id, { name: "Changed elsewhere" });
+  await page.getByLabel("Add a number").fill("3003");
+  await page.keyboard.press("Control+s");
+  const replace = page.getByRole("dialog", { name: "Replace what somebody else has saved?" });
+  await replace.getByRole("button", { name: "Cancel" }).click();
+  assert.equal((await stored(id)).name, "Changed elsewhere");
+  await page.keyboard.press("Control+s");
+  await replace.getByRole("button", { name: "Replace" }).click();
+  await saver.and(page.locator(":disabled")).waitFor();
+  assert.deepEqual((await stored(id)).numbers, ["1001", "3003"]);
+  await page.getByRole("button", { name: "Remove the number 3003" }).click();
+
+  // The menu of a block is not cut off by the edge of the flow.
+  await block(page, "Voicemail").getByRole("button", { name: "Actions for" }).click();
+  await shot(page, "block-menu");
+  await page.keyboard.press("Escape");
 
   // Saved, and on to the next.
   await block(page, "Voicemail").click();
@@ -102,10 +120,22 @@ await story(async ({ page }) => {
   await page.getByRole("heading", { name: "New callflow" }).waitFor();
   assert.equal(await name.inputValue(), "");
   const next = (await listed()).find((one) => one.name === "Next");
-  assert.deepEqual((await stored(next.id)).flow, {
+  const built = await stored(next.id);
+  assert.deepEqual(built.flow, {
     module: "menu", data: { file: "ivr/welcome.wav" }, children: {
       1: { module: "transfer", data: { extension: "1000" } },
       42: { module: "webhook", data: { uri: "http://my.ser.ver/menu" } },
     },
   });
+
+  // What was deleted elsewhere while it was open here is not lost.
+  await go(page, `#/callflows/${next.id}`);
+  await block(page, "Menu ivr").waitFor();
+  await name.fill("Next but one");
+  await remove(next.id);
+  await page.keyboard.press("Control+s");
+  await page.getByRole("dialog", { name: "Save it as a new one?" }).getByRole("button", { name: "Save as new" }).click();
+  await page.waitForURL((address) => /#\/callflows\/[0-9a-f]{32}$/.test(address.href) && !address.href.includes(next.id));
+  const again = await stored(await idOf(page));
+  assert.deepEqual([again.name, again.flow], ["Next but one", built.flow]);
 });

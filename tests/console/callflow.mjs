@@ -1,7 +1,7 @@
 // What the stories about callflows share: the callflow of the documents, and the API beside the page.
 
 import assert from "node:assert/strict";
-import { BASE, TOKEN } from "./browser.mjs";
+import { BASE, TOKEN, until } from "./browser.mjs";
 
 /** The example of the documents: ring somebody; if nobody answers tell a server, and go to voicemail. */
 export const SEED = {
@@ -26,6 +26,15 @@ export const store = async (callflow) => (await request("PUT", ALL, callflow)).i
 
 /** A stored callflow. */
 export const stored = (id) => request("GET", `${ALL}/${id}`);
+
+/** Changes some fields of a callflow as somebody else would, later than in the second in which it was last saved. */
+export async function change(id, fields) {
+  const { modified } = await stored(id);
+  await until(async () => (await request("PATCH", `${ALL}/${id}`, fields)).modified > modified, "a later second");
+}
+
+/** Deletes a callflow as somebody else would. */
+export const remove = (id) => request("DELETE", `${ALL}/${id}`);
 
 /** Every stored callflow, without its flow. */
 export const listed = () => request("GET", `${ALL}?paginate=false`);

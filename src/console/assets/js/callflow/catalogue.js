@@ -1,13 +1,15 @@
 // The modules that a callflow is built of, as the API describes them, and what a block shows of its data.
 
 import { DIGITS } from "./model.js";
+import { labelOf } from "./words.js";
 
 export class Catalogue {
   #modules;
 
-  /** Over the answer of `GET /v2/callflows/modules`. */
-  constructor(modules) {
+  /** Over the answer of `GET /v2/callflows/modules`. `callflows`: those that a block can go on in, by id their name. */
+  constructor(modules, callflows = new Map()) {
     this.#modules = new Map(modules.map((module) => [module.id, module]));
+    this.callflows = callflows;
   }
 
   /** The module with this id. One that this server does not have can be shown, moved and removed all the same. */
@@ -42,6 +44,11 @@ export class Catalogue {
     return this.get(module).children.digits || children.some(([key]) => key !== "_");
   }
 
+  /** Whether the flow ends at a node: it goes on only where that is skipped. */
+  ends({ module, children }) {
+    return this.get(module).children.ends && children.length === 0;
+  }
+
   /** Whether the key of a node's child has to be shown. */
   showsKey(parent, key) {
     return this.parts(parent) || this.keyName(parent.module, key) !== "Next";
@@ -53,9 +60,10 @@ export class Catalogue {
     return [...(digits ? DIGITS : []), ...keys.map(({ id }) => id)];
   }
 
-  /** The fields that a node needs and does not have yet. */
+  /** The labels of the fields that a node needs and does not have yet. */
   missing({ module, data }) {
-    return this.get(module).data.required.filter((field) => isEmpty(data[field]));
+    const { required } = this.get(module).data;
+    return required.filter((field) => isEmpty(data[field])).map((field) => labelOf(module, field));
   }
 
   /** The main data of a node in a line; empty where there is none yet. */
@@ -64,6 +72,7 @@ export class Catalogue {
     if (module === "sleep" && data.duration !== undefined) {
       return `${data.duration} ${data.unit ?? properties.unit.default}`;
     }
+    if (module === "callflow" && this.callflows.has(data.id)) return this.callflows.get(data.id);
     const main = required.length > 0 ? required : Object.keys(data).filter((field) => field !== "skip_module");
     return main.map((field) => inLine(data[field])).filter(Boolean).join(", ");
   }

@@ -7,7 +7,6 @@ import { DIGITS, child, find, lostWith, size } from "./model.js";
 export function actionsOf(editor, uid, wishes) {
   const { catalogue } = editor;
   const { node, parent, key } = find(editor.flow, uid);
-  const { children } = catalogue.get(node.module);
   const add = (text, place) => ({
     text,
     onpick: () => {
@@ -20,7 +19,7 @@ export function actionsOf(editor, uid, wishes) {
   const carried = editor.carried && find(editor.flow, editor.carried)?.node;
   const canPutDown = carried && editor.takes({ uid: carried.uid }, editor.placeAfter(uid));
   return [
-    ...(children.ends && node.children.length === 0 ? [] : ways.map((way) => add(named(way), { parent: uid, key: way }))),
+    ...(catalogue.ends(node) ? [] : ways.map((way) => add(named(way), { parent: uid, key: way }))),
     add("Add before …", { parent: parent?.uid ?? null, key: key ?? undefined }),
     { text: "Parameters", onpick: wishes.parameters },
     { text: "Move up", onpick: () => editor.raise(uid), disabled: !parent },

@@ -3,6 +3,7 @@
 
 import { fill, h, newId } from "../dom.js";
 import { button, field, group, icon, pairs, select, tick } from "../ui.js";
+import { inWords } from "./words.js";
 
 /** `words`: label, hint, placeholder, choices, suggestions, json; all may be left out. */
 export function control(wanted) {
@@ -21,12 +22,6 @@ export function control(wanted) {
   if (kinds.includes("array")) return list(told);
   if (kinds.includes("object")) return rows(told);
   return text(told);
-}
-
-/** A name as people write it: `interdigit_timeout` is "Interdigit timeout". */
-export function inWords(name) {
-  const words = name.replaceAll("_", " ");
-  return words[0].toUpperCase() + words.slice(1);
 }
 
 function text({ name, label, hint, placeholder, value, set, required, words }) {

@@ -83,14 +83,17 @@ export class Editor extends EventTarget {
   /** Where a block goes that is added now. */
   get target() {
     if (this.place) return this.place;
-    const last = this.node ?? model.walk(this.flow).findLast(({ node, key }) => key === "_" || node === this.flow)?.node;
-    return this.placeAfter(last?.uid ?? null);
+    if (!this.flow) return { parent: null };
+    // Where nothing is chosen, the end of the way on, as far as it does not part.
+    let at = this.node ?? this.flow;
+    while (!this.node && !this.catalogue.parts(at) && model.child(at, "_")) at = model.child(at, "_");
+    return this.placeAfter(at.uid);
   }
 
-  /** The best place behind a block: a branch that is still free, else the way on. */
+  /** The best place behind a block: a branch that is still free, else the way on; in front of one that ends it. */
   placeAfter(uid) {
-    if (uid === null) return { parent: null };
-    const { node } = model.find(this.flow, uid);
+    const { node, parent, key } = model.find(this.flow, uid);
+    if (this.catalogue.ends(node)) return { parent: parent?.uid ?? null, key: key ?? undefined };
     const free = this.catalogue.parts(node) && model.freeKeys(node, this.catalogue.get(node.module).children)[0];
     return { parent: uid, key: free || "_" };
   }

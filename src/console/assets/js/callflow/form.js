@@ -1,39 +1,14 @@
-// The parameters of a block: a field for each that the module's schema has, said in the product's words where
-// there are some. What is typed is in the flow at once.
+// The parameters of a block: a field for each that the module's schema has. What is typed is in the flow at once.
 
 import { fill, h } from "../dom.js";
 import { empty, field as labelled, select, tick } from "../ui.js";
 import { control } from "./controls.js";
 import { icon } from "./icons.js";
 import { find } from "./model.js";
+import { WORDS } from "./words.js";
 
-/** What the schema does not say of a field: its label, the choices people know, when it is of no use. */
-const WORDS = {
-  webhook: {
-    uri: { label: "URL", placeholder: "https://example.com/hook" },
-    http_verb: {
-      label: "Request type",
-      choices: [
-        ["post", "POST", "Sends what happened; the call goes on at once."],
-        ["get", "GET", "Asks the server for instructions, and does what it answers."],
-        ["put", "PUT", "Sends like POST."],
-      ],
-    },
-    format: {
-      label: "Format",
-      choices: [["form-data", "Form data", "As a web form is sent."], ["json", "JSON", "As one JSON object."]],
-      when: (data) => String(data.http_verb ?? "post").toLowerCase() !== "get",
-    },
-    retries: { label: "Re-try attempts", choices: [0, 1, 2, 3, 4].map((number) => [number, String(number)]) },
-    custom_data: { label: "Custom data", json: true },
-    custom_request_headers: { label: "Request headers" },
-    wait_ms: { label: "Wait for the answer", hint: "Milliseconds. Left empty, a GET waits 5000, all else does not wait." },
-  },
-  set_variables: { variables: { json: true } },
-};
-
-/** The parameters of the chosen block. `names` are callflows that a block can go on in: pairs of id and name. */
-export function form(editor, names) {
+/** The parameters of the chosen block. */
+export function form(editor) {
   const element = h("div", { class: "parameters" });
   let shown = null;
   let drawn = null;
@@ -54,8 +29,8 @@ export function form(editor, names) {
     fill(element,
       h("header", {}, icon(node.module), h("h2", {}, name)),
       h("p", { class: "hint" }, description),
-      way(node),
       order.map((field) => place(node, field, properties[field], data.required.includes(field))),
+      way(node),
       tick({
         label: "Skip this block", hint: "Calls go straight on to what comes next.", name: "skip_module",
         checked: node.data.skip_module === true,
@@ -90,7 +65,7 @@ export function form(editor, names) {
 
   function place(node, field, schema, required) {
     const words = { ...WORDS[node.module]?.[field] };
-    if (node.module === "callflow" && field === "id") words.suggestions = names;
+    if (node.module === "callflow" && field === "id") words.suggestions = [...editor.catalogue.callflows];
     const made = control({
       name: field, schema, required, words, value: node.data[field],
       set: (value) => write(node.uid, field, value),

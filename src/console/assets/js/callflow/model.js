@@ -84,8 +84,28 @@ export function same(one, other) {
 
 // ---- Finding ------------------------------------------------------------------------------------------------
 
+// What was found of a tree stays true: trees do not change.
+const walked = new WeakMap();
+
 /** Every node from the root down, branch by branch, each with where it stands. */
 export function walk(tree) {
+  return tree ? known(tree).steps : [];
+}
+
+/** Where a node stands; undefined where it is not in the tree. */
+export function find(tree, uid) {
+  return tree ? known(tree).byUid.get(uid) : undefined;
+}
+
+function known(tree) {
+  if (!walked.has(tree)) {
+    const steps = stepsOf(tree);
+    walked.set(tree, { steps, byUid: new Map(steps.map((step) => [step.node.uid, step])) });
+  }
+  return walked.get(tree);
+}
+
+function stepsOf(tree) {
   const steps = [];
   const visit = (one, step) => {
     steps.push({ node: one, ...step });
@@ -99,13 +119,8 @@ export function walk(tree) {
         siblings: one.children.length,
       }));
   };
-  if (tree) visit(tree, { parent: null, key: null, path: ROOT, level: 1, index: 0, siblings: 1 });
+  visit(tree, { parent: null, key: null, path: ROOT, level: 1, index: 0, siblings: 1 });
   return steps;
-}
-
-/** Where a node stands; undefined where it is not in the tree. */
-export function find(tree, uid) {
-  return walk(tree).find((step) => step.node.uid === uid);
 }
 
 /** The child with this key. */

@@ -47,6 +47,8 @@ export function numbers(editor) {
   }
 
   const mistakesAt = (index) => editor.mistakes.fields[`numbers.${index}`]?.join(" ");
+  /** Takes what is typed and not yet a chip. */
+  element.take = take;
   for (const what of ["change", "mistakes"]) editor.addEventListener(what, draw);
   draw();
   return element;

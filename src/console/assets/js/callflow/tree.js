@@ -7,6 +7,7 @@ import { actionsOf, pressed } from "./commands.js";
 import { accept, carry } from "./drag.js";
 import { icon } from "./icons.js";
 import { neighbour, walk } from "./model.js";
+import { labelOf } from "./words.js";
 
 /** The tree of an editor. `wishes`: `{actions(), parameters()}` bring up what a block is added from, and what it
  *  is told. `element.focusChosen()` goes to the chosen block. */
@@ -45,7 +46,6 @@ export function tree(editor, wishes) {
     // Where the ways part each has a place of its own; else the one behind the block is the only one.
     const place = editor.placeAfter(uid);
     const isFree = !parts || !node.children.some(([way]) => way === place.key);
-    const ends = catalogue.get(node.module).children.ends && node.children.length === 0;
     const below = node.children.map(([way, child], at) => item({
       node: child, parent: node, key: way, level: level + 1, index: at, siblings: node.children.length,
     }));
@@ -59,7 +59,7 @@ export function tree(editor, wishes) {
       way,
       (!parent || catalogue.parts(parent)) && slot({ parent: parent?.uid ?? null, key: key ?? undefined }),
       box,
-      isFree && !ends && slot(place, parts),
+      isFree && !catalogue.ends(node) && slot(place, parts),
       below.length > 0 && h("ul", { role: "none", class: `branches ${parts ? "many" : ""}` }, below));
   }
 
@@ -69,10 +69,13 @@ export function tree(editor, wishes) {
     const missing = catalogue.missing(node);
     const summary = catalogue.summary(node);
     const mistakes = editor.mistakes.nodes[uid];
+    const wrong = Object.entries(mistakes ?? {}).map(([field, texts]) => [field && `${labelOf(module, field)}:`, ...texts].filter(Boolean).join(" "));
     const skipped = data.skip_module === true;
     const actions = menu("", () => actionsOf(editor, uid, wishes), { class: "bare small", tabindex: "-1", "aria-label": `Actions for ${catalogue.title(node)}` });
+    const [opener, entries] = actions.children;
     // The block keeps the focus: its menu is one of its keys.
-    actions.querySelector("button").addEventListener("focus", () => itemOf(uid).focus());
+    opener.addEventListener("focus", () => itemOf(uid).focus());
+    opener.addEventListener("click", () => putBeside(entries, opener));
     const element = h("div", {
       role: "treeitem", "data-uid": uid, "aria-selected": "false", tabindex: "-1", draggable: "true",
       class: ["block", mistakes && "wrong", skipped && "skipped", editor.carried === uid && "carried"].filter(Boolean).join(" "),
@@ -87,7 +90,7 @@ export function tree(editor, wishes) {
       h("span", { class: "name" }, entry.name, module === "webhook" && badge(verbOf(node), "info"), skipped && badge("skipped")),
       summary && h("span", { class: "data", title: summary }, summary),
       missing.length > 0 && h("span", { class: "data missing" }, `needs ${missing.join(", ")}`),
-      mistakes && h("span", { class: "error" }, Object.entries(mistakes).map(([field, texts]) => h("span", {}, [field, texts.join(" ")].filter(Boolean).join(": "))))),
+      mistakes && h("span", { class: "error" }, wrong.map((text) => h("span", {}, text)))),
     actions);
     carry(element, () => ({ uid }));
     accept(element, editor, () => editor.placeAfter(uid));
@@ -128,11 +131,25 @@ export function tree(editor, wishes) {
   });
 
   element.focusChosen = () => (itemOf(editor.selected) ?? itemOf(editor.flow?.uid))?.focus();
+  element.center = () => {
+    const root = itemOf(editor.flow?.uid)?.getBoundingClientRect();
+    const own = element.getBoundingClientRect();
+    if (root) element.scrollLeft += root.left + root.width / 2 - own.left - own.width / 2;
+  };
   element.reveal = () => itemOf(editor.selected)?.scrollIntoView({ block: "nearest", inline: "nearest" });
   for (const what of ["change", "mistakes"]) editor.addEventListener(what, draw);
   editor.addEventListener("select", mark);
   draw();
   return element;
+}
+
+/** Puts a menu beside its opener, where the edge of the flow does not cut it off. */
+function putBeside(list, opener) {
+  if (list.hidden) return;
+  const { bottom, right } = opener.getBoundingClientRect();
+  const top = Math.max(8, Math.min(bottom + 4, innerHeight - list.offsetHeight - 8));
+  list.style.top = `${top}px`;
+  list.style.left = `${Math.max(8, right - list.offsetWidth)}px`;
 }
 
 /** Where a block stands, for who has only its path. */

@@ -18,13 +18,15 @@ export async function mount(root, ctx) {
   const all = `/v2/accounts/${encodeURIComponent(account.id)}/callflows`;
   const one = () => `${all}/${encodeURIComponent(id)}`;
   let id = params.id === "new" ? null : params.id;
+  let modified;
   const [modules, others, stored] = await Promise.all([
     api.get("/v2/callflows/modules"), api.page(all, { page_size: 1000 }), id ? api.get(one()) : {},
   ]);
-  const catalogue = new Catalogue(modules);
+  const names = others.items.map((other) => [other.id, other.name || other.numbers.join(", ") || other.id]);
+  const catalogue = new Catalogue(modules, new Map(names));
+  ({ modified } = stored);
   const callflow = readCallflow(stored);
   const editor = new Editor(callflow, catalogue);
-  const names = others.items.map((other) => [other.id, other.name || other.numbers.join(", ") || other.id]);
 
   // --- saving ----------------------------------------------------------------------------------------------------
 
@@ -32,13 +34,34 @@ export async function mount(root, ctx) {
   async function store() {
     const written = writeCallflow(editor.callflow);
     try {
+      if (!(await mayReplace())) return false;
       const answer = id ? await api.post(one(), written) : await api.put(all, written);
-      id = answer.id;
+      ({ id, modified } = answer);
       editor.stored();
       return true;
     } catch (error) {
       refused(error);
       return false;
+    }
+  }
+
+  /** Asks where what is stored is no longer what was opened: somebody else works on it, too. */
+  async function mayReplace() {
+    if (!id) return true;
+    try {
+      if ((await api.get(one())).modified === modified) return true;
+      return await confirm({
+        title: "Replace what somebody else has saved?", danger: true, ok: "Replace",
+        text: "This callflow was changed elsewhere since it was opened here.",
+      });
+    } catch (error) {
+      if (error.status !== 404) throw error;
+      const again = await confirm({
+        title: "Save it as a new one?", ok: "Save as new",
+        text: "This callflow was deleted elsewhere since it was opened here.",
+      });
+      if (again) id = null;
+      return again;
     }
   }
 
@@ -53,10 +76,10 @@ export async function mount(root, ctx) {
     flow.focusChosen();
   }
 
-  const saving = (after) => () => busy(saver, async () => {
-    if (await store()) await after();
+  const saving = (after) => async () => {
+    await busy(saver, async () => (await store()) && after(), (error) => toast(error.message, "bad"));
     enable();
-  }, (error) => toast(error.message, "bad"));
+  };
   const saveChanges = saving(async () => {
     toast("Saved.");
     if (location.hash !== to("callflows", id)) go(to("callflows", id));
@@ -107,9 +130,10 @@ export async function mount(root, ctx) {
     type: "text", value: callflow.name, placeholder: "Callflow", autocomplete: "off",
     oninput: (event) => editor.setOwn("name", event.target.value),
   }) });
+  const ownNumbers = numbers(editor);
   const flow = tree(editor, wishes);
   const catalogueList = actions(editor, toTree);
-  const parameters = form(editor, names);
+  const parameters = form(editor);
   const wrong = h("p", { class: "error", role: "alert", hidden: true });
   const said = h("div", { class: "visually-hidden", role: "status", "aria-live": "polite" });
   const undo = button("Undo", { class: "small", onclick: () => editor.undo() });
@@ -138,7 +162,7 @@ export async function mount(root, ctx) {
       h("div", { class: "headline" },
         h("div", {}, link("Callflows", "#/callflows", { class: "small-text" }), h("h1", {}, title())),
         h("div", { class: "actions" }, tryIt, saveMenu)),
-      h("div", { class: "card own" }, name, numbers(editor)),
+      h("div", { class: "card own" }, name, ownNumbers),
       wrong, desk, said));
 
   /** Which pane lies over the flow, where they do not fit beside each other. */
@@ -177,7 +201,11 @@ export async function mount(root, ctx) {
     const key = event.key.toLowerCase();
     if (event.key === "Escape" && event.target.closest(".parameters-pane")) toTree();
     else if (!event.ctrlKey && !event.metaKey) return;
-    else if (key === "s") editor.dirty && saveChanges();
+    else if (key === "s") {
+      // A number that is still being typed is meant, too.
+      ownNumbers.take();
+      if (editor.dirty) saveChanges();
+    }
     else if (event.target.closest("input, textarea")) return;
     else if (key === "z" && !event.shiftKey) editor.undo();
     else if (key === "y" || key === "z") editor.redo();
@@ -186,6 +214,7 @@ export async function mount(root, ctx) {
   });
   show(null);
   enable();
+  flow.center();
   return { mayLeave: sureToLeave, dirty: () => editor.dirty };
 }
 

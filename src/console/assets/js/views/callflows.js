@@ -40,7 +40,7 @@ export async function mount(root, { api, account, go, toast, confirm }) {
       : empty("Nothing found", `No name or number holds “${search.value.trim()}”.`)),
     columns: [
       { title: "Name", class: "name-cell", cell: ({ id, name }) => link(name || "Without a name", to("callflows", id)) },
-      { title: "Numbers", class: "wide", cell: ({ numbers }) => h("span", {}, numbers.length > 0 ? shortList(numbers.map(numberInWords)) : h("span", { class: "soft" }, "none")) },
+      { title: "Numbers", class: "wide", cell: ({ numbers }) => h("span", {}, numbers.length > 0 ? shortList(numbers.map(numberInWords)).map((text) => h("span", { class: "number" }, text)) : h("span", { class: "soft" }, "none")) },
       { title: "Blocks", cell: ({ modules, nodes }) => h("span", { class: "blocks", title: modules.map((id) => catalogue.get(id).name).join(", ") },
         h("span", { class: "count" }, String(nodes)), modules.slice(0, 6).map((id) => picture(id)),
         h("span", { class: "visually-hidden" }, modules.map((id) => catalogue.get(id).name).join(", "))) },
@@ -59,5 +59,6 @@ export async function mount(root, { api, account, go, toast, confirm }) {
 const numberInWords = (number) => (number === "no_match" ? "all other calls" : String(number));
 
 function shortList(texts) {
-  return texts.length > 4 ? `${texts.slice(0, 4).join(", ")} and ${texts.length - 4} more` : texts.join(", ");
+  const shown = texts.length > 4 ? [...texts.slice(0, 4), `${texts.length - 4} more`] : texts;
+  return shown.map((text, index) => (index < shown.length - 1 ? `${text}, ` : text));
 }

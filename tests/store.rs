@@ -1178,8 +1178,14 @@ async fn a_hook_is_switched_off_once_and_on_again() {
     assert!(again[0].is_on());
     let pages = store
         .read(|conn| {
-            let first = hooks::page(conn, accounts::DEFAULT, None, 1)?;
-            let second = hooks::page(conn, accounts::DEFAULT, first.1.as_deref(), 1)?;
+            let first = hooks::page(conn, accounts::DEFAULT, &hooks::Filter::default(), None, 1)?;
+            let second = hooks::page(
+                conn,
+                accounts::DEFAULT,
+                &hooks::Filter::default(),
+                first.1.as_deref(),
+                1,
+            )?;
             Ok((first, second))
         })
         .await

@@ -6,6 +6,7 @@
 //! the router and `openapi.json` are both made from those lists.
 
 mod accounts;
+mod activity;
 mod attempts;
 mod auth;
 mod callflow_modules;
@@ -13,7 +14,9 @@ mod callflow_schema;
 mod callflows;
 mod calls;
 mod catalogue;
+mod channels;
 mod cors;
+mod endpoints;
 mod envelope;
 mod events;
 mod feed;
@@ -148,6 +151,8 @@ fn routes() -> Vec<Route> {
         webhooks::routes(),
         attempts::routes(),
         calls::routes(),
+        channels::routes(),
+        endpoints::routes(),
         webhook_test::routes(),
         resend::routes(),
         secret::routes(),

@@ -1,5 +1,6 @@
 // One callflow: its name and numbers, the tree of its blocks, the catalogue beside it, and the ways to save it.
 
+import { of } from "../catalogue.js";
 import { fill, h } from "../dom.js";
 import { to } from "../router.js";
 import { busy, button, dialog, field, link, menu } from "../ui.js";
@@ -15,8 +16,8 @@ import { tryOut } from "../callflow/tryout.js";
 
 export async function mount(root, ctx) {
   const { api, account, params, go, toast, confirm } = ctx;
-  const all = `/v2/accounts/${encodeURIComponent(account.id)}/callflows`;
-  const one = () => `${all}/${encodeURIComponent(id)}`;
+  const all = of(account, "callflows");
+  const one = () => of(account, "callflows", id);
   let id = params.id === "new" ? null : params.id;
   let modified;
   const [modules, others, stored] = await Promise.all([

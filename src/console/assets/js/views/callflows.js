@@ -1,5 +1,6 @@
 // The callflows of an account: found, opened, made, deleted.
 
+import { of } from "../catalogue.js";
 import { debounce, fill, h } from "../dom.js";
 import { ago, fromGregorian } from "../format.js";
 import { to } from "../router.js";
@@ -8,7 +9,6 @@ import { icon as picture } from "../callflow/icons.js";
 import { Catalogue } from "../callflow/catalogue.js";
 
 export async function mount(root, { api, account, go, toast, confirm }) {
-  const path = `/v2/accounts/${encodeURIComponent(account.id)}/callflows`;
   const catalogue = new Catalogue(await api.get("/v2/callflows/modules"));
   const create = () => go(to("callflows", "new"));
   const search = h("input", { type: "search", "aria-label": "Find by name or number", placeholder: "Name or number", oninput: debounce(250, () => list.restart()) });
@@ -24,7 +24,7 @@ export async function mount(root, { api, account, go, toast, confirm }) {
     });
     if (!sure) return;
     try {
-      await api.del(`${path}/${encodeURIComponent(id)}`);
+      await api.del(of(account, "callflows", id));
       toast(`${name || "The callflow"} is deleted.`);
     } catch (error) {
       toast(error.message, "bad");
@@ -34,7 +34,7 @@ export async function mount(root, { api, account, go, toast, confirm }) {
 
   const list = table({
     label: "Callflows",
-    load: (start) => api.page(path, { search: search.value.trim(), start_key: start }),
+    load: (start) => api.page(of(account, "callflows"), { search: search.value.trim(), start_key: start }),
     none: () => (search.value.trim() === ""
       ? empty("No callflows yet", "A callflow says what happens to a call: who is rung, what is heard, and which servers are told or asked.", button("New callflow", { class: "primary", onclick: create }))
       : empty("Nothing found", `No name or number holds “${search.value.trim()}”.`)),

@@ -85,6 +85,24 @@ await story(async ({ page }) => {
   await at("treeitem Voicemail 1001");
   await accessible(page, "the editor by keyboard");
 
+  // Where nothing is left the next thing to do is to choose an action.
+  await press("Home", "Enter", "End");
+  await at("menuitem Remove with all below");
+  await press("Enter");
+  await said("Device 1001 and all below it removed.");
+  await at("input Find an action");
+  const [undo, redo] = ["Undo", "Redo"].map((name) => page.getByRole("button", { name }));
+  await undo.focus();
+  await press("Enter");
+  await block(page, "Voicemail 1001").waitFor();
+  await redo.focus();
+  await press("Enter");
+  await at("button Undo");
+  await press("Enter");
+  await page.getByRole("button", { name: "Keys" }).click();
+  await accessible(page, "the keys");
+  await press("Escape");
+
   await press("Control+s");
   await isTheSeed(await idOf(page), "Missed call", ["+10005559999"]);
   await block(page, "Device 1001").waitFor();

@@ -24,7 +24,9 @@ export function tree(editor, wishes) {
     list.hidden = !editor.flow;
     fill(element, list, !editor.flow && nothingYet());
     mark();
-    if (focused) element.focusChosen();
+    if (!focused) return;
+    if (editor.flow) element.focusChosen();
+    else wishes.actions();
   }
 
   /** Shows which block and which place are chosen, without drawing anything anew. */

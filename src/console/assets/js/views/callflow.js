@@ -78,8 +78,11 @@ export async function mount(root, ctx) {
   }
 
   const saving = (after) => async () => {
+    const held = document.activeElement === saver;
     await busy(saver, async () => (await store()) && after(), (error) => toast(error.message, "bad"));
     enable();
+    // A button that cannot be pressed any more cannot keep the focus.
+    if (held && document.activeElement === document.body) (saver.disabled ? tryIt : saver).focus();
   };
   const saveChanges = saving(async () => {
     toast("Saved.");
@@ -176,8 +179,11 @@ export async function mount(root, ctx) {
   function enable() {
     const { dirty } = editor;
     saver.disabled = !dirty;
+    const held = [undo, redo].indexOf(document.activeElement);
     undo.disabled = !editor.canUndo;
     redo.disabled = !editor.canRedo;
+    if (held === 0 && undo.disabled) redo.focus();
+    if (held === 1 && redo.disabled) undo.focus();
     tryIt.disabled = !id || !editor.flow;
     tryIt.title = id ? "" : "Save it first";
     root.querySelector("h1").textContent = title();

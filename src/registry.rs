@@ -18,6 +18,7 @@ use crate::call::{Accounts, Rules};
 use crate::delivery::{DeliveryHandle, SwitchOff};
 use crate::hook::{self, Document, Hook, Index, Secret, Secrets, hash63};
 use crate::store::accounts::{self, StoredAccount};
+use crate::store::hooks::Filter;
 use crate::store::{Store, StoreError, Tx, hooks};
 use crate::time::Clock;
 
@@ -389,7 +390,8 @@ impl Registry {
             let account_id = Arc::clone(&id);
             let deleted = registry
                 .commit(&id, move |tx| {
-                    let (all, _) = hooks::page(tx, &account_id, None, MOST_HOOKS)?;
+                    let (all, _) =
+                        hooks::page(tx, &account_id, &Filter::default(), None, MOST_HOOKS)?;
                     let hooks: Vec<Hook> = all
                         .iter()
                         .map(|hook| hooks::delete(tx, &account_id, &hook.id))
@@ -489,7 +491,7 @@ impl Registry {
             // A write, because it comes after the one whose answer is missing.
             let read = self
                 .store
-                .write(move |tx| hooks::page(tx, &account, None, MOST_HOOKS))
+                .write(move |tx| hooks::page(tx, &account, &Filter::default(), None, MOST_HOOKS))
                 .await;
             match read {
                 Ok((stored, _)) => {

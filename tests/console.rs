@@ -24,11 +24,7 @@ fn browser() -> Result<&'static Path, &'static str> {
         if !chromium.exists() {
             return Err("there is no /usr/bin/chromium (apt-get install chromium)".into());
         }
-        let node = run(Command::new("node").arg("--version"))?;
-        let major = node.trim_start_matches('v').split('.').next();
-        if !major.is_some_and(|major| major.parse::<u32>().is_ok_and(|major| major >= 20)) {
-            return Err(format!("node is too old: {node} (20 or later is needed)"));
-        }
+        node()?;
         // What npm has installed last, by its own account.
         let installed = stories().join("node_modules/.package-lock.json");
         let modified = |path: &Path| path.metadata().and_then(|about| about.modified()).ok();
@@ -53,6 +49,18 @@ fn run(command: &mut Command) -> Result<String, String> {
 fn text(output: &Output) -> String {
     let text = [output.stdout.as_slice(), output.stderr.as_slice()].concat();
     String::from_utf8_lossy(&text).trim().to_owned()
+}
+
+/// Whether node is there; what is lacking otherwise.
+fn node() -> Result<(), String> {
+    let version = run(Command::new("node").arg("--version"))?;
+    let major = version.trim_start_matches('v').split('.').next();
+    match major.and_then(|major| major.parse::<u32>().ok()) {
+        Some(20..) => Ok(()),
+        _ => Err(format!(
+            "node is too old: {version} (20 or later is needed)"
+        )),
+    }
 }
 
 /// Tells a story to the console at an address; it has to end well.
@@ -158,4 +166,39 @@ async fn every_view_is_accessible_in_both_schemes_and_widths() {
 #[tokio::test]
 async fn accounts_are_switched_and_long_lists_are_paged() {
     story_of_the_demo("accounts").await;
+}
+
+#[tokio::test]
+async fn a_callflow_is_built_by_drag_and_drop() {
+    story_of_the_demo("callflow-drag").await;
+}
+
+#[tokio::test]
+async fn a_callflow_is_built_by_keyboard() {
+    story_of_the_demo("callflow-keyboard").await;
+}
+
+#[tokio::test]
+async fn a_callflow_is_saved_or_thrown_away_as_wanted() {
+    story_of_the_demo("callflow-saving").await;
+}
+
+#[tokio::test]
+async fn a_callflow_looks_well_whatever_stands_in_it() {
+    story_of_the_demo("callflow-looks").await;
+}
+
+/// What needs no page is tried without one, by node's own test runner.
+#[test]
+fn the_tree_of_a_callflow_is_right_before_it_is_drawn() {
+    if let Err(lacking) = node() {
+        return println!("LEFT OUT: the callflow's model: {lacking}");
+    }
+    let mut tests = Command::new("node");
+    tests
+        .arg("--test")
+        .arg(stories().join("callflow_model.test.mjs"));
+    if let Err(failed) = run(&mut tests) {
+        panic!("{failed}");
+    }
 }

@@ -1330,7 +1330,7 @@ async fn a_callflow_is_found_by_the_dialled_number_or_takes_the_rest() {
         .unwrap();
     let again = insert(json!(["10005559999"])).await.unwrap();
     let (all, next) = store
-        .read(|conn| callflows::page(conn, accounts::DEFAULT, None, 10))
+        .read(|conn| callflows::page(conn, accounts::DEFAULT, None, 10, |_| true))
         .await
         .unwrap();
     let ids: Vec<_> = all.into_iter().map(|callflow| callflow.id).collect();

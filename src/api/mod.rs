@@ -9,6 +9,7 @@ mod accounts;
 mod activity;
 mod attempts;
 mod auth;
+mod callflow_modules;
 mod callflow_schema;
 mod callflows;
 mod calls;
@@ -39,6 +40,7 @@ use std::sync::Arc;
 
 use axum::{Router, middleware};
 
+pub use auth::AdminToken;
 pub use feed::Feed;
 pub use health::{HealthSources, SwitchHealth};
 pub use server::serve;
@@ -117,6 +119,11 @@ impl ApiState {
         self
     }
 
+    /// What changes the admin token later.
+    pub fn admin_token(&self) -> AdminToken {
+        AdminToken(Arc::clone(&self.doorkeeper))
+    }
+
     /// Lets web pages of these origins (`https://ui.example.com`, or `*` for all) use the API.
     pub fn with_cors_origins(mut self, origins: Vec<String>) -> Self {
         self.cors_origins = origins.into();
@@ -157,6 +164,7 @@ fn routes() -> Vec<Route> {
         secret::routes(),
         stats::routes(),
         callflows::routes(),
+        callflow_modules::routes(),
         accounts::routes(),
         tokens::routes(),
         sessions::routes(),

@@ -370,13 +370,14 @@ fn written_account() -> Value {
     })
 }
 
-fn written_webhook() -> Value {
+/// What may be written of a webhook.
+pub(super) fn written_webhook() -> Value {
     let optional = |kind: &str| json!({ "type": [kind, "null"] });
     let whole = |least: u64, most: u64| json!({ "type": ["integer", "null"], "minimum": least, "maximum": most });
     let uri = |kinds: Value| {
         json!({
             "type": kinds, "format": "uri", "maxLength": 2_048,
-            "pattern": "^[hH][tT][tT][pP][sS]?://[^@]+$",
+            "pattern": "^(?:[hH][tT][tT][pP][sS]?://[^@]+|[nN][aA][tT][sS]://.+)$",
         })
     };
     let any_case = |ids: Vec<&str>| {

@@ -13,6 +13,7 @@ const MENU = [
   ["webhooks", "Webhooks"],
   ["attempts", "Attempts"],
   ["live", "Live"],
+  ["callflows", "Callflows"],
   ["status", "Status"],
 ];
 

@@ -10,6 +10,8 @@ export const ROUTES = [
   { path: "/attempts", nav: "attempts", title: "Attempts", view: () => import("./views/attempts.js") },
   { path: "/live", nav: "live", title: "Live", view: () => import("./views/live.js") },
   { path: "/calls/:id", nav: "live", title: "Call", view: () => import("./views/call.js") },
+  { path: "/callflows", nav: "callflows", title: "Callflows", view: () => import("./views/callflows.js") },
+  { path: "/callflows/:id", nav: "callflows", title: "Callflow", view: () => import("./views/callflow.js") },
   { path: "/status", nav: "status", title: "Status", view: () => import("./views/status.js") },
 ];
 

@@ -403,20 +403,16 @@ enum Source {
 struct Feed {
     source: Source,
     block: VecDeque<i64>,
-    /// How many ids the next block has. It grows with every block: of ten thousand hooks, most have nothing to
-    /// give to a page.
-    reads: usize,
 }
 
-/// How many ids a feed reads at once, at most.
+/// How many ids a feed reads at once.
 const BLOCK: usize = 64;
 
 impl Feed {
     /// Reads the block that ends with `newest`; an empty one is the end.
     fn fill(&mut self, conn: &Connection, newest: i64) -> rusqlite::Result<()> {
         let id = |row: &Row<'_>| row.get(0);
-        let most = self.reads as i64;
-        self.reads = (self.reads * 2).min(BLOCK);
+        let most = BLOCK as i64;
         self.block = match &self.source {
             Source::Queue(queue) => conn
                 .prepare_cached(
@@ -447,34 +443,49 @@ struct Candidates {
 
 impl Candidates {
     fn of_scope(conn: &Connection, scope: &Scope, start: i64) -> Result<Self, StoreError> {
-        let sources = match scope {
-            Scope::Hook(key) => vec![Source::Queue(*key)],
-            Scope::Account(account) => {
-                let mut sources: Vec<Source> = conn
-                    .prepare_cached("SELECT key FROM hooks WHERE account_id = ?")?
-                    .query_map([&**account], |row| row.get(0).map(Source::Queue))?
-                    .collect::<Result<_, _>>()?;
-                sources.push(Source::AdHoc(Arc::clone(account)));
-                sources
-            }
-        };
         let mut candidates = Self {
-            feeds: Vec::with_capacity(sources.len()),
-            heads: BinaryHeap::with_capacity(sources.len()),
+            feeds: Vec::new(),
+            heads: BinaryHeap::new(),
         };
-        let reads = (BLOCK / sources.len()).max(1);
-        for (index, source) in sources.into_iter().enumerate() {
-            let mut feed = Feed {
-                source,
-                block: VecDeque::new(),
-                reads,
-            };
-            feed.fill(conn, start)?;
-            let head = feed.block.pop_front();
-            candidates.heads.extend(head.map(|id| (id, index)));
-            candidates.feeds.push(feed);
+        match scope {
+            Scope::Hook(key) => candidates.open(conn, Source::Queue(*key), start)?,
+            Scope::Account(account) => {
+                // The newest of each hook at once: of ten thousand, most have nothing to give to a page, and
+                // are read no further.
+                let mut newest = conn.prepare_cached(
+                    "SELECT key, (SELECT id FROM attempts INDEXED BY attempts_by_queue
+                                  WHERE queue = key AND id <= ?2 ORDER BY id DESC LIMIT 1)
+                     FROM hooks WHERE account_id = ?1",
+                )?;
+                let mut rows = newest.query(params![&**account, start])?;
+                while let Some(row) = rows.next()? {
+                    if let Some(head) = row.get(1)? {
+                        candidates.add(Source::Queue(row.get(0)?), VecDeque::new(), head);
+                    }
+                }
+                candidates.open(conn, Source::AdHoc(Arc::clone(account)), start)?;
+            }
         }
         Ok(candidates)
+    }
+
+    /// Takes a feed in, with its first block.
+    fn open(&mut self, conn: &Connection, source: Source, start: i64) -> rusqlite::Result<()> {
+        let mut feed = Feed {
+            source,
+            block: VecDeque::new(),
+        };
+        feed.fill(conn, start)?;
+        if let Some(head) = feed.block.pop_front() {
+            self.add(feed.source, feed.block, head);
+        }
+        Ok(())
+    }
+
+    /// Takes a feed in whose newest id is `head`; `block` is what comes after that, as far as it was read.
+    fn add(&mut self, source: Source, block: VecDeque<i64>, head: i64) {
+        self.heads.push((head, self.feeds.len()));
+        self.feeds.push(Feed { source, block });
     }
 
     /// A leg has few attempts: they are found from its events, not among all others.
@@ -495,7 +506,6 @@ impl Candidates {
             feeds: vec![Feed {
                 source: Source::Given,
                 block,
-                reads: BLOCK,
             }],
             heads: head.map(|id| (id, 0)).into_iter().collect(),
         })

@@ -151,7 +151,7 @@ async function show({ route, params, query }) {
   } catch (error) {
     if (error.status === 401) return null;
     console.error(error);
-    fill(root, failure(error), button("Try again", { onclick: () => router.again() }));
+    fill(root, failure(error, button("Try again", { class: "small", onclick: () => router.again() })));
     return null;
   }
 }

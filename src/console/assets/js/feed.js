@@ -2,6 +2,9 @@
 
 import { api } from "./api.js";
 
+/** The daemon gives a sign of life every 15 seconds: after this long without one the connection is dead. */
+const QUIET = 40_000;
+
 const watchers = new Set();
 let stopped = null;
 let lastId = null;
@@ -52,11 +55,21 @@ async function frames(reader) {
   const decoder = new TextDecoder();
   let rest = "";
   for (;;) {
-    const { value, done } = await reader.read();
+    const { value, done } = await alive(reader);
     if (done) return;
     const parts = (rest + decoder.decode(value, { stream: true })).split("\n\n");
     rest = parts.pop();
     for (const part of parts) take(part);
+  }
+}
+
+/** What is read next; where nothing comes for too long, the connection is given up. */
+async function alive(reader) {
+  const timer = setTimeout(() => reader.cancel(), QUIET);
+  try {
+    return await reader.read();
+  } finally {
+    clearTimeout(timer);
   }
 }
 

@@ -15,8 +15,8 @@ export function empty(title, text, ...actions) {
 /** A notice across the page. `kind`: bad, warn, info. */
 export const notice = (kind, ...children) => h("div", { class: `notice ${kind}`, role: kind === "bad" ? "alert" : "status" }, children);
 
-/** What has gone wrong, said where it went wrong. */
-export const failure = (error) => notice("bad", h("strong", {}, "That did not work. "), error.message);
+/** What has gone wrong, said where it went wrong, and what can be done. */
+export const failure = (error, ...actions) => notice("bad", h("div", {}, h("strong", {}, "That did not work. "), error.message), actions);
 
 /** Shown while something is fetched. */
 export const waiting = (text = "Loading …") => h("p", { class: "waiting", role: "status" }, text);
@@ -315,7 +315,7 @@ export function table({ label, columns, load, row = () => ({}), none, onPage = (
         starts = [null];
         return show();
       }
-      fill(place, failure(error), button("Try again", { onclick: () => show() }));
+      fill(place, failure(error, button("Try again", { class: "small", onclick: () => show() })));
     }
   }
   function draw(items) {

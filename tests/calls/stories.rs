@@ -294,6 +294,7 @@ fn the_dialplan_has_the_last_word() {
     desk.hear(&script.event("CHANNEL_CREATE", "aaaa", &[]));
     script.phone("bbbb", "1001", "aaaa");
     desk.hear(&script.event("CHANNEL_CREATE", "bbbb", &[]));
+    desk.hear(&script.event("CHANNEL_ANSWER", "bbbb", &[]));
     desk.hear(&script.event("CHANNEL_ANSWER", "aaaa", &[]));
     desk.hear(&script.bridge("aaaa", "bbbb"));
     let answered = only(&desk.facts, Trigger::CallAnsweredRingGroup);
@@ -322,6 +323,7 @@ fn a_dialplan_that_knows_better_is_not_fooled_by_a_menu_that_asks_for_a_pin() {
     assert_eq!(desk.told(), ["call_received(aaaa)"]);
     script.phone("bbbb", "1001", "aaaa");
     desk.hear(&script.event("CHANNEL_CREATE", "bbbb", &[]));
+    desk.hear(&script.event("CHANNEL_ANSWER", "bbbb", &[]));
     desk.hear(&script.bridge("aaaa", "bbbb"));
     only(&desk.facts, Trigger::CallAnsweredExtension);
 }
@@ -385,6 +387,7 @@ fn a_user_calls_out_through_a_gateway() {
         ],
     );
     desk.hear(&script.event("CHANNEL_CREATE", "bbbb", &[]));
+    desk.hear(&script.event("CHANNEL_ANSWER", "bbbb", &[]));
     desk.hear(&script.event("CHANNEL_ANSWER", "aaaa", &[]));
     desk.hear(&script.bridge("aaaa", "bbbb"));
     desk.hear(&script.event(

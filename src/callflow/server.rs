@@ -111,7 +111,7 @@ impl<D: Desk> Session<D> {
                     "more than {} calls at once: handed back", config.sessions
                 );
                 let mut report = Report::failed("too many calls at once");
-                hand_back(call, Ended::Done, &mut report, config.patience).await
+                hand_back(call, Ended::Done, &mut report).await
             }
         };
         if let Err(end) = done {
@@ -131,7 +131,7 @@ impl<D: Desk> Session<D> {
             report.complain("switchhook is shutting down");
             Ended::Done
         });
-        hand_back(call, ended, &mut report, self.config.patience).await
+        hand_back(call, ended, &mut report).await
     }
 }
 
@@ -140,12 +140,9 @@ async fn hand_back(
     mut call: Outbound,
     ended: Ended,
     report: &mut Report,
-    patience: Duration,
 ) -> Result<(), OutboundError> {
-    if let Ended::Answered = ended
-        && let Ok(end) = tokio::time::timeout(patience, call.over()).await
-    {
-        return Err(end);
+    if let Ended::Answered = ended {
+        return call.release().await;
     }
     let variables = report.variables();
     let variables: Vec<(&str, &str)> = variables

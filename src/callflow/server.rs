@@ -127,10 +127,14 @@ impl<D: Desk> Session<D> {
             ended = walk.run(path) => Some(ended?),
             _ = self.stop.wait_for(|stop| *stop) => None,
         };
-        let ended = ended.unwrap_or_else(|| {
-            report.complain("switchhook is shutting down");
-            Ended::Done
-        });
+        let ended = match ended {
+            Some(ended) => ended,
+            None if call.is_let_go() => Ended::Answered,
+            None => {
+                report.complain("switchhook is shutting down");
+                Ended::Done
+            }
+        };
         hand_back(call, ended, &mut report).await
     }
 }

@@ -206,6 +206,11 @@ impl Outbound {
         self.asynchronous
     }
 
+    /// Whether people talk who are to stay together when the connection ends.
+    pub fn is_let_go(&self) -> bool {
+        self.resume == Resume::Off
+    }
+
     /// `myevents`: from now on [`Outbound::channel`] is kept up to date and digits are noted.
     ///
     /// # Errors

@@ -11,6 +11,7 @@ mod event;
 mod frame;
 mod handle;
 mod link;
+mod names;
 mod outbound;
 mod pending;
 mod session;

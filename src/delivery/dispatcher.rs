@@ -486,12 +486,10 @@ impl Dispatcher {
         let now = self.clock.now();
         let age = now.since(delivery.occurred_at);
         // What somebody queued again is wanted, however old it is.
-        let requeued = delivery.attempts == 0 && delivery.due_at > delivery.occurred_at;
-        if requeued || hook.settings.expires.is_none_or(|limit| age <= limit) {
+        if delivery.is_requeued() || hook.settings.expires.is_none_or(|limit| age <= limit) {
             return Some(hook);
         }
         self.let_go(delivery);
-        self.stats.expired.fetch_add(1, Atomic::Relaxed);
         let attempt = Attempt::none(now, AttemptResult::Expired, "expired");
         self.settle(delivery, delivery.attempts, vec![attempt], Next::Expired);
         None
@@ -679,6 +677,7 @@ mod tests {
             body: bytes::Bytes::new(),
             attempts: 0,
             due_at: Clock::system().now(),
+            committed_at: Timestamp::default(),
             skipped: false,
             ad_hoc: Some(Arc::new(hook.clone())),
         }

@@ -48,8 +48,6 @@ pub struct PipelineStats {
     pub live_legs: AtomicU64,
     /// What happened, by [`Trigger`], wanted or not.
     pub facts: Tally<{ Trigger::COUNT }>,
-    /// Deliveries that hooks got of it, by [`Trigger`].
-    pub matches: Tally<{ Trigger::COUNT }>,
 }
 
 /// A list of channels, and the questions about them that are still open.
@@ -374,12 +372,9 @@ impl Pipeline {
         let mut notes = self.scribe.as_ref().map(|scribe| scribe.begin(seen));
         for fact in self.facts.drain(..) {
             let record = self.router.route(&fact, &accounts);
-            let recorded = record.as_ref().map_or(0, |record| record.deliveries.len());
             self.stats.facts.add(fact.trigger as usize, 1);
-            self.stats
-                .matches
-                .add(fact.trigger as usize, recorded as u64);
             if let Some(notes) = &mut notes {
+                let recorded = record.as_ref().map_or(0, |record| record.deliveries.len());
                 notes.add(&fact, recorded);
             }
             if let Some(record) = record {

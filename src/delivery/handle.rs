@@ -2,15 +2,16 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64};
+use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
-use super::verdict::Backoff;
+use super::verdict::{AnswerClass, Backoff};
 use crate::hook::{Delivery, RateLimit};
 use crate::store::attempts::Attempt;
+use crate::tally::{Histogram, Tally};
 
 /// The rules of the room.
 #[derive(Debug, Clone)]
@@ -68,7 +69,7 @@ pub struct Seen {
 }
 
 /// Numbers for health and metrics.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct DeliveryStats {
     /// Deliveries in memory or under way.
     pub in_memory: AtomicI64,
@@ -76,14 +77,28 @@ pub struct DeliveryStats {
     pub in_flight: AtomicI64,
     /// Endpoints whose circuit is open.
     pub circuits_open: AtomicI64,
-    /// Attempts that succeeded.
-    pub succeeded: AtomicU64,
-    /// Attempts that failed.
-    pub failed: AtomicU64,
-    /// Deliveries given up.
-    pub given_up: AtomicU64,
-    /// Deliveries that were too old to be sent.
-    pub expired: AtomicU64,
+    /// Requests that ended, by [`AnswerClass`].
+    pub attempts: Tally<{ AnswerClass::ALL.len() }>,
+    /// How long they took.
+    pub attempt_times: Histogram,
+    /// From a delivery's commit to its first request. Not of those that somebody queued again.
+    pub commit_to_attempt: Histogram,
+    /// From what happened to its delivery. Not of those that somebody queued again.
+    pub end_to_end: Histogram,
+}
+
+impl Default for DeliveryStats {
+    fn default() -> Self {
+        Self {
+            in_memory: AtomicI64::default(),
+            in_flight: AtomicI64::default(),
+            circuits_open: AtomicI64::default(),
+            attempts: Tally::default(),
+            attempt_times: Histogram::of_times(),
+            commit_to_attempt: Histogram::of_times(),
+            end_to_end: Histogram::of_times(),
+        }
+    }
 }
 
 /// How the rest of the house speaks to the dispatcher.

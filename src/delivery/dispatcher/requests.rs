@@ -51,6 +51,10 @@ impl Dispatcher {
     }
 
     pub(super) fn start(&self, delivery: Delivery, hook: Arc<Hook>, endpoint: Arc<str>) {
+        if delivery.attempts == 0 && !delivery.is_requeued() {
+            let waited = self.clock.now().since(delivery.committed_at);
+            self.stats.commit_to_attempt.took(waited);
+        }
         self.carry_out(Done {
             failed_over: endpoint != hook.settings.endpoint,
             delivery,
@@ -117,6 +121,10 @@ impl Dispatcher {
     pub(super) fn on_done(&mut self, done: Done) {
         let now = Instant::now();
         self.in_flight -= 1;
+        self.stats.attempts.add(done.answer.class() as usize, 1);
+        if let Some(attempt) = done.attempts.last() {
+            self.stats.attempt_times.took(attempt.duration);
+        }
         let key = done.delivery.queue;
         let name = Arc::clone(&done.endpoint);
         let endpoint = self.endpoint(&name);
@@ -183,10 +191,6 @@ impl Dispatcher {
 
     pub(super) fn report(&self, done: &Done) {
         for (attempt, body) in done.attempts.iter().zip(&done.bodies) {
-            match attempt.result {
-                AttemptResult::Success => self.stats.succeeded.fetch_add(1, Atomic::Relaxed),
-                _ => self.stats.failed.fetch_add(1, Atomic::Relaxed),
-            };
             if let Some(watch) = &self.watch {
                 watch(&Seen {
                     delivery: done.delivery.clone(),
@@ -198,12 +202,18 @@ impl Dispatcher {
         let delivery = &done.delivery;
         let last = || done.attempts.last().map(in_words).unwrap_or_default();
         match done.decision {
-            Decision::Delivered => debug!(
-                hook_id = %delivery.hook_id,
-                call_id = delivery.call_id.as_deref(),
-                trigger = %delivery.trigger,
-                "delivered"
-            ),
+            Decision::Delivered => {
+                if !delivery.is_requeued() {
+                    let took = self.clock.now().since(delivery.occurred_at);
+                    self.stats.end_to_end.took(took);
+                }
+                debug!(
+                    hook_id = %delivery.hook_id,
+                    call_id = delivery.call_id.as_deref(),
+                    trigger = %delivery.trigger,
+                    "delivered"
+                );
+            }
             Decision::RetryAt(_) => debug!(
                 hook_id = %delivery.hook_id,
                 call_id = delivery.call_id.as_deref(),
@@ -211,16 +221,13 @@ impl Dispatcher {
                 "will be tried again: {}",
                 last()
             ),
-            Decision::GiveUp | Decision::Gone => {
-                self.stats.given_up.fetch_add(1, Atomic::Relaxed);
-                warn!(
-                    hook_id = %delivery.hook_id,
-                    call_id = delivery.call_id.as_deref(),
-                    trigger = %delivery.trigger,
-                    "not delivered: {}",
-                    last()
-                );
-            }
+            Decision::GiveUp | Decision::Gone => warn!(
+                hook_id = %delivery.hook_id,
+                call_id = delivery.call_id.as_deref(),
+                trigger = %delivery.trigger,
+                "not delivered: {}",
+                last()
+            ),
         }
     }
 

@@ -105,7 +105,7 @@ async fn delivery(api: &ApiState) -> Value {
         "oldest_pending_seconds": oldest_pending(api).await.flatten().map(age),
         "in_memory": stats.in_memory.load(Relaxed),
         "in_flight": stats.in_flight.load(Relaxed),
-        "circuits_open": stats.circuits_open.load(Relaxed),
+        "circuits_open": api.delivery.circuits_open(),
     })
 }
 

@@ -212,7 +212,7 @@ impl App {
             None => "",
         };
         let pending = store.pending;
-        let dead = match self.delivery.stats().circuits_open.load(Ordering::Relaxed) {
+        let dead = match self.delivery.circuits_open() {
             0 => String::new(),
             1 => ", 1 endpoint does not answer".to_owned(),
             some => format!(", {some} endpoints do not answer"),

@@ -150,6 +150,7 @@ impl Dispatcher {
         let handle = DeliveryHandle {
             commands,
             stats: Arc::clone(&stats),
+            index: Arc::clone(&index),
         };
         let disable_after = config.disable_after;
         let dispatcher = Self {
@@ -593,7 +594,7 @@ impl Dispatcher {
         self.endpoints.retain(|name, endpoint| {
             let is_kept = in_use.contains(name) || endpoint.is_busy();
             if !is_kept && endpoint.is_circuit_open() {
-                self.stats.circuits_open.fetch_sub(1, Atomic::Relaxed);
+                self.stats.circuit_closed(name);
             }
             is_kept
         });

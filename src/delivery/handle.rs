@@ -1,15 +1,15 @@
 //! How the rest of the house speaks to the dispatcher, and what it is told.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::AtomicI64;
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
 use super::verdict::{AnswerClass, Backoff};
-use crate::hook::{Delivery, RateLimit};
+use crate::hook::{Delivery, Index, RateLimit};
 use crate::store::attempts::Attempt;
 use crate::tally::{Histogram, Tally};
 
@@ -75,8 +75,6 @@ pub struct DeliveryStats {
     pub in_memory: AtomicI64,
     /// Requests under way.
     pub in_flight: AtomicI64,
-    /// Endpoints whose circuit is open.
-    pub circuits_open: AtomicI64,
     /// Requests that ended, by [`AnswerClass`].
     pub attempts: Tally<{ AnswerClass::ALL.len() }>,
     /// How long they took.
@@ -85,6 +83,22 @@ pub struct DeliveryStats {
     pub commit_to_attempt: Histogram,
     /// From what happened to its delivery. Not of those that somebody queued again.
     pub end_to_end: Histogram,
+    /// Endpoints whose circuit is open. A std mutex: it is held to look or to change one, which is rare.
+    dead: Mutex<HashSet<Arc<str>>>,
+}
+
+impl DeliveryStats {
+    fn dead(&self) -> MutexGuard<'_, HashSet<Arc<str>>> {
+        self.dead.lock().expect("no panic while it is held")
+    }
+
+    pub(super) fn circuit_opened(&self, endpoint: &Arc<str>) {
+        self.dead().insert(Arc::clone(endpoint));
+    }
+
+    pub(super) fn circuit_closed(&self, endpoint: &str) {
+        self.dead().remove(endpoint);
+    }
 }
 
 impl Default for DeliveryStats {
@@ -92,11 +106,11 @@ impl Default for DeliveryStats {
         Self {
             in_memory: AtomicI64::default(),
             in_flight: AtomicI64::default(),
-            circuits_open: AtomicI64::default(),
             attempts: Tally::default(),
             attempt_times: Histogram::of_times(),
             commit_to_attempt: Histogram::of_times(),
             end_to_end: Histogram::of_times(),
+            dead: Mutex::default(),
         }
     }
 }
@@ -106,6 +120,7 @@ impl Default for DeliveryStats {
 pub struct DeliveryHandle {
     pub(super) commands: mpsc::UnboundedSender<Command>,
     pub(super) stats: Arc<DeliveryStats>,
+    pub(super) index: Arc<Index>,
 }
 
 impl DeliveryHandle {
@@ -134,6 +149,28 @@ impl DeliveryHandle {
     /// are committed.
     pub fn stop(&self) {
         self.tell(Command::Stop);
+    }
+
+    /// Endpoints whose circuit is open, of hooks that are on: one that nothing is sent to any more is not
+    /// probed, and would count as dead for ever.
+    pub fn circuits_open(&self) -> usize {
+        let dead = self.stats.dead().clone();
+        if dead.is_empty() {
+            return 0;
+        }
+        let hooks = self.index.all();
+        let hooks = hooks.iter().filter(|hook| hook.is_on());
+        let used: HashSet<&Arc<str>> = hooks
+            .flat_map(|hook| {
+                let settings = &hook.settings;
+                [
+                    Some(&settings.endpoint),
+                    settings.failover_endpoint.as_ref(),
+                ]
+            })
+            .flatten()
+            .collect();
+        dead.iter().filter(|name| used.contains(name)).count()
     }
 
     /// Numbers for health and metrics.

@@ -56,14 +56,14 @@ pub(super) fn write(
             "Requests to receivers under way",
             &stats.in_flight,
         ),
-        (
-            "circuits_open",
-            "Endpoints that no connection comes about to: they are probed, their deliveries wait",
-            &stats.circuits_open,
-        ),
     ] {
         page.gauge(name, help, value.load(Relaxed))?;
     }
+    page.gauge(
+        "circuits_open",
+        "Endpoints of hooks that are on and that no connection comes about to: they are probed",
+        api.delivery.circuits_open() as u64,
+    )?;
     let attempts = AnswerClass::ALL.iter().zip(stats.attempts.read());
     page.counters(
         "attempts",

@@ -1,7 +1,6 @@
 //! The requests of the dispatcher: how one starts, fails over, ends, and what is recorded of it.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering as Atomic;
 
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
@@ -132,11 +131,11 @@ impl Dispatcher {
         let opened = endpoint.ended(&done.answer, now);
         let is_open = endpoint.is_circuit_open();
         if opened {
-            self.stats.circuits_open.fetch_add(1, Atomic::Relaxed);
+            self.stats.circuit_opened(&name);
             warn!(endpoint = %name, "no connection comes about: probing it from now on, its deliveries wait");
             self.evict_all(&name);
         } else if was_open && !is_open {
-            self.stats.circuits_open.fetch_sub(1, Atomic::Relaxed);
+            self.stats.circuit_closed(&name);
             info!(endpoint = %name, "it answers again");
         }
         if was_open || is_open {

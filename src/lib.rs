@@ -26,8 +26,8 @@
 //! | [`app`] | all of them: builds, starts and stops the parts in order | |
 //!
 //! Beside the rooms: [`trigger`] (the catalogue of what a hook can ask for), [`time`] (instants, and the clock
-//! that is passed in), [`config`] (the configuration, read and checked once), [`tally`] (numbers that a room
-//! keeps while it works; [`api`] collects them for `/metrics`, and no room knows who reads them).
+//! that is passed in), [`config`] (the configuration, read and checked whole; what a reload can change), [`tally`]
+//! (numbers that a room keeps while it works; [`api`] collects them for `/metrics`, and no room knows who reads them).
 //!
 //! # What must hold
 //!

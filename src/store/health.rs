@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 use std::sync::{Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::backlog::{Backlog, Change};
 use super::deliveries::State;
@@ -14,9 +14,11 @@ use crate::trigger::Trigger;
 /// How the store is at one moment. Counters begin at zero when it is opened.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StoreHealth {
-    /// Since when the database refuses everything; `None` while it works.
+    /// Since when the database refuses everything, or keeps the writer waiting longer than
+    /// [`StoreConfig::stall_timeout`](super::StoreConfig::stall_timeout); `None` while it works.
     pub stalled_since: Option<Timestamp>,
-    /// What SQLite said when it last refused everything, also where it works again.
+    /// What SQLite said when it last refused everything, also where it works again; or for how long the writer has
+    /// been waiting.
     pub last_error: Option<String>,
     /// Operations that wait for the next transaction.
     pub waiting: usize,
@@ -84,6 +86,8 @@ pub(super) struct Committed {
 pub(super) struct Gauge {
     inside: Mutex<Inside>,
     pub(super) stats: StoreStats,
+    /// When the writer began with what it has in hand.
+    at_work_since: Mutex<Option<(Instant, Timestamp)>>,
 }
 
 #[derive(Default)]
@@ -98,13 +102,37 @@ impl Gauge {
         self.inside.lock().expect("no panic while it is held")
     }
 
-    pub(super) fn read(&self) -> StoreHealth {
-        self.lock().health.clone()
-    }
-
     /// The rows among which the oldest pending delivery is; `None` where none is pending.
     pub(super) fn oldest(&self) -> Option<RangeInclusive<i64>> {
         self.lock().oldest.clone()
+    }
+
+    fn at_work_since(&self) -> MutexGuard<'_, Option<(Instant, Timestamp)>> {
+        self.at_work_since
+            .lock()
+            .expect("no panic while it is held")
+    }
+
+    /// What was noted. A writer that has been at work for longer than `patience` hangs, whatever SQLite says.
+    pub(super) fn read(&self, patience: Duration) -> StoreHealth {
+        let mut health = self.lock().health.clone();
+        let at_work = *self.at_work_since();
+        if let Some((began, at)) = at_work.filter(|(began, _)| began.elapsed() >= patience)
+            && health.stalled_since.is_none()
+        {
+            health.stalled_since = Some(at);
+            let hangs = began.elapsed();
+            health.last_error = Some(format!("a transaction has been under way for {hangs:.1?}"));
+        }
+        health
+    }
+
+    pub(super) fn begins(&self, now: Timestamp) {
+        *self.at_work_since() = Some((Instant::now(), now));
+    }
+
+    pub(super) fn ended(&self) {
+        *self.at_work_since() = None;
     }
 
     pub(super) fn stalled(&self, now: Timestamp, error: &rusqlite::Error) {

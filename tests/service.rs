@@ -33,7 +33,7 @@ async fn systemd_hears_when_it_is_ready_that_it_lives_and_how_it_is() {
     loop {
         let said = heard(&manager).await;
         assert!(said.contains("WATCHDOG=1"), "{said}");
-        if said.contains("STATUS=connected to the switch; 0 deliveries under way") {
+        if said.contains("STATUS=connected to the switch; 0 deliveries pending") {
             break;
         }
     }

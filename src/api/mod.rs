@@ -12,6 +12,7 @@ mod callflow_schema;
 mod callflows;
 mod calls;
 mod catalogue;
+mod chosen_id;
 mod cors;
 mod envelope;
 mod events;
@@ -36,8 +37,10 @@ use std::sync::Arc;
 
 use axum::{Router, middleware};
 
+pub use chosen_id::check_id;
 pub use feed::Feed;
 pub use health::{HealthSources, SwitchHealth};
+pub use json::parse as parse_json;
 pub use server::serve;
 
 use crate::delivery::{DeliveryHandle, Sender};

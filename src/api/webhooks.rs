@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::ApiState;
 use super::auth::Scope;
+use super::chosen_id::ChosenId;
 use super::envelope::{Data, Problem, Reply};
 use super::query::Query;
 use super::route::{Route, list_of, schema};
@@ -29,6 +30,7 @@ pub(super) fn routes() -> Vec<Route> {
         Route::get(ALL, list, "The webhooks of an account")
             .gives_pages_of(schema("WebhookSummary")),
         Route::put(ALL, create, "Make a webhook")
+            .makes_by_chosen_id()
             .takes(schema("WebhookWritten"))
             .gives(schema("Webhook"))
             .status(201),
@@ -87,12 +89,13 @@ async fn list(State(api): State<ApiState>, scope: Scope, query: Query) -> Result
 async fn create(
     State(api): State<ApiState>,
     scope: Scope,
+    ChosenId(id): ChosenId,
     Data(document): Data,
 ) -> Result<Reply, Problem> {
     let gives_secret = gives_secret(&document);
     let hook = api
         .registry
-        .create_hook(&scope.account_id, document)
+        .create_hook(id, &scope.account_id, document)
         .await?;
     Ok(Reply::created(view(&hook, gives_secret)).revision(revision(&hook)))
 }

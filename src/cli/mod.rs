@@ -5,6 +5,7 @@ macro_rules! say {
     ($($text:tt)*) => { $crate::cli::print_line(format_args!($($text)*)) };
 }
 
+mod backup;
 mod check;
 mod demo;
 mod explain;
@@ -66,6 +67,11 @@ enum Command {
         after_help = "Example:  switchhook check --config /etc/switchhook/switchhook.toml\n\nExit code 0: all is right. 1: something is wrong. 2: the configuration cannot be read."
     )]
     Check,
+    /// Copy the database to a file while the daemon runs, and check the copy
+    #[command(
+        after_help = "Example:  switchhook backup /var/backups/switchhook-$(date +%F).db\n\nThe daemon goes on meanwhile. The copy holds signing secrets and phone numbers: it is readable by its owner only."
+    )]
+    Backup(backup::Options),
     /// List, add, test, enable … webhooks of the running daemon
     Hooks {
         #[command(flatten)]
@@ -127,6 +133,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Serve => with_config(file, serve::run),
         Command::Demo(options) => demo::run(&options),
         Command::Check => with_config(file, check::run),
+        Command::Backup(options) => with_config(file, |config| backup::run(&config, &options)),
         Command::Hooks { common, order } => manage(file, &common, Order::Hooks(order)),
         Command::Attempts { common, order } => manage(file, &common, Order::Attempts(order)),
         Command::Accounts { common, order } => manage(file, &common, Order::Accounts(order)),

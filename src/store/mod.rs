@@ -7,6 +7,7 @@
 pub mod accounts;
 mod ad_hoc;
 pub mod attempts;
+mod backup;
 pub mod callflows;
 pub mod channels;
 pub mod deliveries;
@@ -36,6 +37,7 @@ use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 use tracing::error;
 
+pub use backup::{Backup, back_up};
 pub use channels::ChannelChange;
 pub use error::StoreError;
 pub use health::StoreHealth;

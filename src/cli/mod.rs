@@ -10,6 +10,7 @@ mod check;
 mod demo;
 mod explain;
 mod manage;
+mod pages;
 mod record;
 mod replay;
 mod rest;
@@ -19,7 +20,7 @@ mod transfer;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use manage::Order;
 use switchhook::config::{Config, LogFormat};
 use tracing_subscriber::EnvFilter;
@@ -134,6 +135,20 @@ enum Command {
         #[command(flatten)]
         common: manage::Common,
     },
+    /// Print what makes a shell complete these commands
+    #[command(
+        after_help = "Example:  switchhook completions bash > /etc/bash_completion.d/switchhook\n\nThe package has them for bash, fish and zsh."
+    )]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual pages to a directory; for packages
+    #[command(hide = true)]
+    Man {
+        /// The directory, which is made where it is missing
+        directory: PathBuf,
+    },
 }
 
 /// Does what the command line says.
@@ -155,6 +170,8 @@ pub(crate) fn run() -> ExitCode {
         Command::Record(options) => with_config(file, |config| record::run(&config, &options)),
         Command::Replay(options) => with_config(file, |config| replay::run(&config, &options)),
         Command::Tail { common } => manage(file, &common, Order::Tail),
+        Command::Completions { shell } => pages::completions(Arguments::command(), shell),
+        Command::Man { directory } => pages::man(Arguments::command(), &directory),
     }
 }
 

@@ -26,7 +26,7 @@
 //! | [`app`] | all of them: builds, starts and stops the parts in order | |
 //!
 //! Beside the rooms: [`trigger`] (the catalogue of what a hook can ask for), [`time`] (instants, and the clock
-//! that is passed in), [`config`] (the configuration, read and checked once).
+//! that is passed in), [`config`] (the configuration, read and checked whole; what a reload can change).
 //!
 //! # What must hold
 //!

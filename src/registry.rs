@@ -160,6 +160,7 @@ impl Registry {
                 })
                 .await?;
             registry.show(&hook);
+            said(&hook, "added");
             Ok(hook)
         })
         .await
@@ -201,7 +202,7 @@ impl Registry {
         change: Change,
     ) -> Result<Option<Hook>, StoreError> {
         let secret = take_secret(&mut written)?;
-        self.change_hook(account_id, id, move |tx, account_id, id| {
+        let changed = self.change_hook(account_id, id, move |tx, account_id, id| {
             let Some(before) = hooks::get(tx, account_id, id)? else {
                 return Ok(None);
             };
@@ -232,8 +233,10 @@ impl Registry {
                 hook = hooks::reenable(tx, account_id, id)?;
             }
             Ok(hook)
-        })
-        .await
+        });
+        let changed = changed.await?;
+        changed.iter().for_each(|hook| said(hook, "changed"));
+        Ok(changed)
     }
 
     /// Deletes a hook and returns it as it was; what was still to be sent of it is not sent. `None` where
@@ -257,6 +260,7 @@ impl Registry {
                 .await?;
             if let Some(hook) = &hook {
                 registry.hide(hook);
+                said(hook, "deleted");
             }
             Ok(hook)
         })
@@ -297,6 +301,7 @@ impl Registry {
                 .await?;
             for hook in &hooks {
                 registry.show(hook);
+                said(hook, "switched on again");
             }
             Ok(hooks.into_iter().map(|hook| hook.id).collect())
         })
@@ -315,10 +320,14 @@ impl Registry {
     ) -> Result<Option<Hook>, StoreError> {
         let secret = generate()?;
         let until = self.clock.now().after(SECRET_OVERLAP);
-        self.change_hook(account_id, id, move |tx, account_id, id| {
+        let rotated = self.change_hook(account_id, id, move |tx, account_id, id| {
             hooks::set_secret(tx, account_id, id, Some(secret.clone()), Some(until))
-        })
-        .await
+        });
+        let rotated = rotated.await?;
+        rotated
+            .iter()
+            .for_each(|hook| said(hook, "given a new secret"));
+        Ok(rotated)
     }
 
     /// Makes an account below `parent`, or at the top; with `id` where one was chosen.
@@ -543,6 +552,12 @@ impl Registry {
     fn hook_lock(&self, id: &str) -> &Mutex<()> {
         &self.hook_locks[shard(id)]
     }
+}
+
+/// Somebody who manages hooks has done something.
+fn said(hook: &Hook, what: &str) {
+    let enabled = hook.is_on();
+    info!(hook_id = %hook.id, account_id = %hook.account_id, enabled, "the hook was {what}");
 }
 
 /// More hooks than an account has.

@@ -37,6 +37,7 @@ use std::sync::Arc;
 
 use axum::{Router, middleware};
 
+pub use auth::AdminToken;
 pub use chosen_id::check_id;
 pub use feed::Feed;
 pub use health::{HealthSources, SwitchHealth};
@@ -112,6 +113,11 @@ impl ApiState {
     pub fn with_login_failures(mut self, at_once: NonZeroU32) -> Self {
         self.doorkeeper = Arc::new(self.doorkeeper.forgiving(at_once));
         self
+    }
+
+    /// What changes the admin token later.
+    pub fn admin_token(&self) -> AdminToken {
+        AdminToken(Arc::clone(&self.doorkeeper))
     }
 
     /// Lets web pages of these origins (`https://ui.example.com`, or `*` for all) use the API.

@@ -148,6 +148,14 @@ impl Endpoint {
         }
     }
 
+    /// Other limits hold from now on; the circuit stays as it is.
+    pub(super) fn limit(&mut self, limit: RateLimit, most_in_flight: usize) {
+        if self.limiter.limit() != limit {
+            self.limiter = Limiter::new(limit);
+        }
+        self.most_in_flight = most_in_flight;
+    }
+
     /// Whether a request may start, its rate aside.
     pub(super) fn gate(&self, now: Instant) -> Gate {
         if self.in_flight >= self.most_in_flight {

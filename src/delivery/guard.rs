@@ -28,7 +28,7 @@ pub struct Denied {
 pub struct NoSuchHost(pub String);
 
 /// The rules: some networks are always refused, others by configuration.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Guard {
     /// Refuse loopback and private networks.
     pub deny_private: bool,

@@ -39,6 +39,7 @@ pub(super) enum Command {
     Due {
         queue: i64,
     },
+    Configure(DeliveryConfig),
     FailureCounts(oneshot::Sender<HashMap<i64, usize>>),
     Stop,
 }
@@ -106,6 +107,11 @@ impl DeliveryHandle {
     /// Deliveries of a queue were made due in the store.
     pub fn due(&self, queue: i64) {
         self.tell(Command::Due { queue });
+    }
+
+    /// Other rules hold from now on. Retries that are due at some time already stay due then.
+    pub fn configure(&self, config: DeliveryConfig) {
+        self.tell(Command::Configure(config));
     }
 
     /// Failed attempts that count against each hook just now, by [`Hook::key`].

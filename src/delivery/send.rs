@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use bytes::{Bytes, BytesMut};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Method, Response};
@@ -20,7 +21,7 @@ use crate::time::Timestamp;
 const READ_AT_MOST: usize = 64 * 1024;
 
 /// How requests are made.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SendConfig {
     /// How long a connection may take.
     pub connect_timeout: Duration,
@@ -73,13 +74,9 @@ impl Sent {
     }
 }
 
-/// Sends requests over connections that are kept.
+/// Sends requests over connections that are kept. Its clones are the same sender.
 #[derive(Debug, Clone)]
-pub struct Sender {
-    client: Client,
-    guard: Arc<Guard>,
-    request_timeout: Duration,
-}
+pub struct Sender(Arc<ArcSwap<Means>>);
 
 impl Sender {
     /// A client without redirects and without proxies: whatever the environment says, a request goes to
@@ -88,6 +85,47 @@ impl Sender {
     /// # Errors
     /// TLS cannot be set up.
     pub fn new(config: &SendConfig, guard: Guard) -> Result<Self, reqwest::Error> {
+        let means = Means::new(config, guard)?;
+        Ok(Self(Arc::new(ArcSwap::from_pointee(means))))
+    }
+
+    /// Sends by other rules from now on; requests under way end by the old ones. Connections are kept where the
+    /// rules are the same.
+    ///
+    /// # Errors
+    /// TLS cannot be set up: everything is as it was.
+    pub fn configure(&self, config: &SendConfig, guard: Guard) -> Result<(), reqwest::Error> {
+        let means = self.0.load();
+        if means.config != *config || *means.guard != guard {
+            self.0.store(Arc::new(Means::new(config, guard)?));
+        }
+        Ok(())
+    }
+
+    /// Makes the `attempt`th request for `delivery`, to `uri` (the hook's own or its failover).
+    pub async fn send(
+        &self,
+        hook: &Hook,
+        delivery: &Delivery,
+        uri: &Url,
+        attempt: u32,
+        now: Timestamp,
+    ) -> Sent {
+        let means = self.0.load_full();
+        means.send(hook, delivery, uri, attempt, now).await
+    }
+}
+
+/// What requests are made with, for as long as the configuration stays the same.
+#[derive(Debug)]
+struct Means {
+    client: Client,
+    guard: Arc<Guard>,
+    config: SendConfig,
+}
+
+impl Means {
+    fn new(config: &SendConfig, guard: Guard) -> Result<Self, reqwest::Error> {
         let guard = Arc::new(guard);
         let client = Client::builder()
             .user_agent(concat!("switchhook/", env!("CARGO_PKG_VERSION")))
@@ -102,12 +140,11 @@ impl Sender {
         Ok(Self {
             client,
             guard,
-            request_timeout: config.request_timeout,
+            config: config.clone(),
         })
     }
 
-    /// Makes the `attempt`th request for `delivery`, to `uri` (the hook's own or its failover).
-    pub async fn send(
+    async fn send(
         &self,
         hook: &Hook,
         delivery: &Delivery,
@@ -118,7 +155,7 @@ impl Sender {
         let started = Instant::now();
         let request = prepare(hook, delivery, uri, attempt, now);
         let shown = shown_headers(hook, &request.headers);
-        let limit = hook.settings.timeout.unwrap_or(self.request_timeout);
+        let limit = hook.settings.timeout.unwrap_or(self.config.request_timeout);
         let outcome = match self.guard.check_uri(&request.uri) {
             Err(denied) => Err(Failure::from(denied)),
             Ok(()) => self.exchange(&request, limit, now).await,

@@ -22,7 +22,8 @@ use tokio::time::Instant;
 
 use self::receiver::Arrived;
 use self::switch::{Switch, Written};
-use super::{EXIT_FAILURE, log_to_stderr, runtime};
+use super::log::Log;
+use super::{EXIT_FAILURE, runtime};
 
 /// How long after the last webhook the demo believes that there will be no more.
 const QUIET: Duration = Duration::from_millis(400);
@@ -41,7 +42,7 @@ pub(super) struct Options {
 }
 
 pub(super) fn run(options: &Options) -> ExitCode {
-    log_to_stderr("warn", LogFormat::Text);
+    let _log = Log::to_stderr("warn", LogFormat::Text);
     let played = runtime()
         .map_err(Into::into)
         .and_then(|runtime| runtime.block_on(play(options)));

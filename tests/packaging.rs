@@ -169,7 +169,10 @@ fn the_package_names_what_is_there_and_puts_it_where_it_is_looked_for() {
 
     let version = manifest["package"]["version"].as_str().unwrap();
     let changes = read("contrib/debian/changelog");
-    assert!(changes.starts_with(&format!("switchhook ({version}-")), "{changes}");
+    assert!(
+        changes.starts_with(&format!("switchhook ({version}-")),
+        "{changes}"
+    );
 
     // What a purge removes is what the unit lets the daemon keep.
     let unit = read("systemd/switchhook.service");

@@ -15,6 +15,7 @@ mod callflows;
 mod calls;
 mod catalogue;
 mod channels;
+mod chosen_id;
 mod cors;
 mod endpoints;
 mod envelope;
@@ -43,8 +44,10 @@ use axum::response::Response;
 use axum::{Router, middleware};
 
 pub use auth::AdminToken;
+pub use chosen_id::check_id;
 pub use feed::Feed;
 pub use health::{HealthSources, SwitchHealth};
+pub use json::parse as parse_json;
 pub use metrics::Traffic;
 pub use server::serve;
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use utoipa::openapi::HttpMethod;
 
 use super::ApiState;
-use super::query;
+use super::{chosen_id, query};
 
 /// A method at a path.
 pub(super) struct Route {
@@ -103,6 +103,11 @@ impl Route {
     ) -> Self {
         self.headers.push((name, description, schema));
         self
+    }
+
+    /// It makes something, under an id of the caller's where one is given.
+    pub(super) fn makes_by_chosen_id(self) -> Self {
+        self.query(chosen_id::NAME, chosen_id::ABOUT, chosen_id::schema())
     }
 
     /// `data` of the request is of this schema.

@@ -320,7 +320,8 @@ impl Dispatcher {
 
     fn on_hook_changed(&mut self, key: i64, account_id: &str, id: &str) {
         self.disabler.flush(key);
-        let hook = self.index.get(account_id, id);
+        // One that was deleted may have given its id away.
+        let hook = (self.index.get(account_id, id)).filter(|hook| hook.key == key);
         let queue = self.queues.entry(key).or_default();
         let before = queue.taken();
         queue.evict();
@@ -385,7 +386,9 @@ impl Dispatcher {
     fn hook_of(&self, delivery: &Delivery) -> Option<Arc<Hook>> {
         match &delivery.ad_hoc {
             Some(hook) => Some(Arc::clone(hook)),
-            None => self.index.get(&delivery.account_id, &delivery.hook_id),
+            // One that was deleted may have given its id away.
+            None => (self.index.get(&delivery.account_id, &delivery.hook_id))
+                .filter(|hook| hook.key == delivery.queue),
         }
     }
 

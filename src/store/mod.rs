@@ -8,6 +8,7 @@ pub mod accounts;
 mod ad_hoc;
 pub mod attempts;
 mod backlog;
+mod backup;
 pub mod callflows;
 pub mod channels;
 pub mod deliveries;
@@ -37,6 +38,7 @@ use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 use tracing::error;
 
+pub use backup::{Backup, back_up};
 pub use channels::ChannelChange;
 pub use error::StoreError;
 pub use health::{StoreHealth, StoreStats};

@@ -170,22 +170,22 @@ async fn accounts_are_switched_and_long_lists_are_paged() {
 
 #[tokio::test]
 async fn a_callflow_is_built_by_drag_and_drop() {
-    Demo::start().await.tell("callflow-drag").await;
+    story_of_the_demo("callflow-drag").await;
 }
 
 #[tokio::test]
 async fn a_callflow_is_built_by_keyboard() {
-    Demo::start().await.tell("callflow-keyboard").await;
+    story_of_the_demo("callflow-keyboard").await;
 }
 
 #[tokio::test]
 async fn a_callflow_is_saved_or_thrown_away_as_wanted() {
-    Demo::start().await.tell("callflow-saving").await;
+    story_of_the_demo("callflow-saving").await;
 }
 
 #[tokio::test]
 async fn a_callflow_looks_well_whatever_stands_in_it() {
-    Demo::start().await.tell("callflow-looks").await;
+    story_of_the_demo("callflow-looks").await;
 }
 
 /// What needs no page is tried without one, by node's own test runner.

@@ -16,7 +16,7 @@ use tracing::{info, warn};
 
 use crate::call::{Accounts, Rules};
 use crate::delivery::{DeliveryHandle, SwitchOff};
-use crate::hook::{Document, Hook, Index, Secret, Secrets, hash63};
+use crate::hook::{self, Document, Hook, Index, Secret, Secrets, hash63};
 use crate::store::accounts::{self, StoredAccount};
 use crate::store::hooks::Filter;
 use crate::store::{Store, StoreError, Tx, hooks};
@@ -206,6 +206,9 @@ impl Registry {
             without_read_only(&mut written);
             if echoed && written.get("enabled") == Some(&Value::Bool(false)) {
                 written.insert("enabled".into(), Value::Bool(before.settings.enabled));
+            }
+            for field in ["uri", "failover_uri"] {
+                with_password(&mut written, field, &before);
             }
             let says_enabled = written.contains_key("enabled") || change == Change::Replace;
             let hook = hooks::update(tx, account_id, id, |document| {
@@ -622,6 +625,19 @@ fn take_secret(document: &mut Document) -> Result<Option<Option<Secret>>, StoreE
 fn generate() -> Result<Secret, StoreError> {
     Secret::generate()
         .map_err(|error| StoreError::Conflict(format!("cannot make a secret: {error}")))
+}
+
+/// Puts the password of a URI back where a client writes what it was shown in its place.
+fn with_password(written: &mut Document, field: &str, before: &Hook) {
+    let known = match field {
+        "uri" => Some(&before.settings.uri),
+        _ => before.settings.failover_uri.as_ref(),
+    };
+    if let (Some(Value::String(uri)), Some(known)) = (written.get_mut(field), known)
+        && let Some(meant) = hook::meant_uri(uri, known)
+    {
+        *uri = meant;
+    }
 }
 
 fn without_read_only(document: &mut Document) {

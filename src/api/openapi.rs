@@ -377,7 +377,7 @@ pub(super) fn written_webhook() -> Value {
     let uri = |kinds: Value| {
         json!({
             "type": kinds, "format": "uri", "maxLength": 2_048,
-            "pattern": "^[hH][tT][tT][pP][sS]?://[^@]+$",
+            "pattern": "^(?:[hH][tT][tT][pP][sS]?://[^@]+|[nN][aA][tT][sS]://.+)$",
         })
     };
     let any_case = |ids: Vec<&str>| {

@@ -26,7 +26,7 @@ await story(async ({ page }) => {
   await page.getByLabel("My numbers").fill("+15557770000\nnobody");
   await page.getByRole("button", { name: "Add webhook" }).click();
   const mistake = (field) => page.locator(`[data-field="${field}"] .error`);
-  await mistake("uri").getByText("http or https").waitFor();
+  await mistake("uri").getByText("http, https or nats").waitFor();
   await mistake("failover_uri").getByText("user name").waitFor();
   await mistake("numbers").getByText("“nobody”: Value must be a number").waitFor();
   check(!(await mistake("name").isVisible()), "the name is fine");

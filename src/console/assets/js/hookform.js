@@ -101,7 +101,7 @@ function build(hook, { account, catalogue, examples, changed }) {
 
   const name = field({ label: "Name", name: "name", control: text(hook.name, { required: true }) });
   const description = field({ label: "Description", name: "description", control: text(hook.description) });
-  const uri = field({ label: "URL", name: "uri", control: h("input", { type: "url", class: "mono", value: hook.uri ?? "", autocomplete: "off", placeholder: "https://crm.example.com/calls" }), hint: "Where it is sent: http or https." });
+  const uri = field({ label: "URL", name: "uri", control: h("input", { type: "url", class: "mono", value: hook.uri ?? "", autocomplete: "off", placeholder: "https://crm.example.com/calls" }), hint: "Where it is sent: http, https, or nats://HOST/SUBJECT." });
   const verb = field({ label: "Request", name: "http_verb", control: select(VERBS, hook.http_verb ?? "post") });
   const format = field({ label: "Content type", name: "format", control: select(FORMATS, hook.format ?? (isNew ? "json" : "form-data")) });
   const retries = field({ label: "Retries", name: "retries", control: select(RETRIES, String(hook.retries ?? 2)), hint: "After a first attempt that failed." });

@@ -16,8 +16,9 @@ use tracing::{info, warn};
 
 use crate::call::{Accounts, Rules};
 use crate::delivery::{DeliveryHandle, SwitchOff};
-use crate::hook::{Document, Hook, Index, Secret, Secrets, hash63};
+use crate::hook::{self, Document, Hook, Index, Secret, Secrets, hash63};
 use crate::store::accounts::{self, StoredAccount};
+use crate::store::hooks::Filter;
 use crate::store::{Store, StoreError, Tx, hooks};
 use crate::time::Clock;
 
@@ -216,6 +217,9 @@ impl Registry {
             if echoed && written.get("enabled") == Some(&Value::Bool(false)) {
                 written.insert("enabled".into(), Value::Bool(before.settings.enabled));
             }
+            for field in ["uri", "failover_uri"] {
+                with_password(&mut written, field, &before);
+            }
             let says_enabled = written.contains_key("enabled") || change == Change::Replace;
             let hook = hooks::update(tx, account_id, id, |document| {
                 Ok(match change {
@@ -400,7 +404,8 @@ impl Registry {
             let account_id = Arc::clone(&id);
             let deleted = registry
                 .commit(&id, move |tx| {
-                    let (all, _) = hooks::page(tx, &account_id, None, MOST_HOOKS)?;
+                    let (all, _) =
+                        hooks::page(tx, &account_id, &Filter::default(), None, MOST_HOOKS)?;
                     let hooks: Vec<Hook> = all
                         .iter()
                         .map(|hook| hooks::delete(tx, &account_id, &hook.id))
@@ -500,7 +505,7 @@ impl Registry {
             // A write, because it comes after the one whose answer is missing.
             let read = self
                 .store
-                .write(move |tx| hooks::page(tx, &account, None, MOST_HOOKS))
+                .write(move |tx| hooks::page(tx, &account, &Filter::default(), None, MOST_HOOKS))
                 .await;
             match read {
                 Ok((stored, _)) => {
@@ -634,6 +639,19 @@ fn take_secret(document: &mut Document) -> Result<Option<Option<Secret>>, StoreE
 fn generate() -> Result<Secret, StoreError> {
     Secret::generate()
         .map_err(|error| StoreError::Conflict(format!("cannot make a secret: {error}")))
+}
+
+/// Puts the password of a URI back where a client writes what it was shown in its place.
+fn with_password(written: &mut Document, field: &str, before: &Hook) {
+    let known = match field {
+        "uri" => Some(&before.settings.uri),
+        _ => before.settings.failover_uri.as_ref(),
+    };
+    if let (Some(Value::String(uri)), Some(known)) = (written.get_mut(field), known)
+        && let Some(meant) = hook::meant_uri(uri, known)
+    {
+        *uri = meant;
+    }
 }
 
 fn without_read_only(document: &mut Document) {

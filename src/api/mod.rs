@@ -6,14 +6,18 @@
 //! the router and `openapi.json` are both made from those lists.
 
 mod accounts;
+mod activity;
 mod attempts;
 mod auth;
+mod callflow_modules;
 mod callflow_schema;
 mod callflows;
 mod calls;
 mod catalogue;
+mod channels;
 mod chosen_id;
 mod cors;
+mod endpoints;
 mod envelope;
 mod events;
 mod feed;
@@ -69,6 +73,8 @@ pub struct ApiState {
     /// The domain of users and mailboxes in callflows; the call's own where there is none.
     domain: Option<Arc<str>>,
     clock: Clock,
+    /// What answers at paths that are not the API's.
+    pages: Router,
     /// True when the server stops: streams end then.
     stopping: watch::Sender<bool>,
 }
@@ -105,6 +111,7 @@ impl ApiState {
             cors_origins: Arc::default(),
             domain: None,
             clock,
+            pages: Router::new(),
             stopping: watch::Sender::new(false),
         }
     }
@@ -133,6 +140,12 @@ impl ApiState {
         self
     }
 
+    /// Answers with these pages beside the API, from the same origin.
+    pub fn with_pages(mut self, pages: Router) -> Self {
+        self.pages = pages;
+        self
+    }
+
     /// Shows this feed at `/v2/events`.
     pub fn with_feed(mut self, feed: Feed) -> Self {
         self.feed = feed;
@@ -147,11 +160,14 @@ fn routes() -> Vec<Route> {
         webhooks::routes(),
         attempts::routes(),
         calls::routes(),
+        channels::routes(),
+        endpoints::routes(),
         webhook_test::routes(),
         resend::routes(),
         secret::routes(),
         stats::routes(),
         callflows::routes(),
+        callflow_modules::routes(),
         accounts::routes(),
         tokens::routes(),
         sessions::routes(),
@@ -168,7 +184,7 @@ fn routes() -> Vec<Route> {
 /// Everything that answers requests.
 fn router(state: ApiState) -> Router {
     let origins = Arc::clone(&state.cors_origins);
-    let mut inner = Router::new();
+    let mut inner = state.pages.clone().with_state(());
     for route in routes() {
         inner = inner.route(route.path, route.handler);
     }

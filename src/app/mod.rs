@@ -25,6 +25,7 @@ use crate::api::{self, AdminToken, ApiState, Feed, HealthSources, SwitchHealth};
 use crate::call::{Fact, Payload, Rules, TrackerConfig};
 use crate::callflow::{self, CallflowConfig};
 use crate::config::{Changes, Config};
+use crate::console;
 use crate::delivery::{
     Backoff, DeliveryConfig, DeliveryHandle, Dispatcher, Guard, Inputs, SendConfig, Sender,
     SwitchOff,
@@ -34,10 +35,14 @@ use crate::esl::{
 };
 use crate::hook::{Index, RateLimit, Router};
 use crate::registry::Registry;
-use crate::store::{Store, StoreConfig, StoreError, channels, hooks};
+use crate::store::{Store, StoreConfig, StoreError, channels, hooks, stats};
 use crate::time::Clock;
 use crate::timeline::Scribe;
 use crate::trigger::Trigger;
+
+/// How far back attempts before the start count to a hook's last hour, and how many are read for that at most.
+const LAST_HOUR: Duration = Duration::from_secs(3_600);
+const MOST_REMEMBERED: usize = 50_000;
 
 /// Why the daemon did not start.
 #[derive(Debug, thiserror::Error)]
@@ -130,6 +135,12 @@ impl App {
         let admin_token = admin_token(&config)?;
         info!(hooks = index.len(), database = %config.store.path.display(), "the store is open");
         let feed = Feed::new(&clock);
+        let an_hour_ago = clock.now().before(LAST_HOUR);
+        feed.remember(
+            &store
+                .read(move |conn| stats::recent(conn, an_hour_ago, MOST_REMEMBERED))
+                .await?,
+        );
         let waiting = Waiting::default();
         let (shown, waited_for) = (feed.clone(), waiting.clone());
         let dispatcher = dispatcher.watched_by(move |seen| {
@@ -162,6 +173,7 @@ impl App {
             clock.clone(),
         )
         .with_feed(feed.clone())
+        .with_pages(console::router())
         .with_cors_origins(config.api.cors_origins.clone())
         .with_domain(callflow_config(&config).domain);
         let (stop_reading, reading_stops) = watch::channel(false);

@@ -26,7 +26,7 @@ pub fn record(sent: Sent, number: u32, retries_left: u32, at: Timestamp) -> Atte
         retries_left,
         duration: sent.duration,
         status: sent.status(),
-        reason: sent.reason().map(Cow::Borrowed),
+        reason: sent.reason,
         client_error: sent.client_error.map(Cow::Borrowed),
         uri: Some(sent.uri),
         req_headers: boxed(sent.req_headers),

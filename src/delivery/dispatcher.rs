@@ -272,6 +272,12 @@ impl Dispatcher {
                     .filter(|(_, count)| *count > 0);
                 let _ = answer.send(counts.collect());
             }
+            Command::Endpoints(answer) => {
+                let now = Instant::now();
+                let endpoints = self.endpoints.iter();
+                let states = endpoints.map(|(name, endpoint)| endpoint.state(name, now));
+                let _ = answer.send(states.collect());
+            }
             Command::Stop => {
                 self.stopping = true;
                 let waiting = std::mem::take(&mut self.failing_over);

@@ -41,6 +41,7 @@ pub(super) enum Command {
     },
     Configure(DeliveryConfig),
     FailureCounts(oneshot::Sender<HashMap<i64, usize>>),
+    Endpoints(oneshot::Sender<Vec<EndpointState>>),
     Stop,
 }
 
@@ -66,6 +67,19 @@ pub struct Seen {
     pub attempt: Attempt,
     /// The answer's body, up to 64 KiB of it.
     pub body: Bytes,
+}
+
+/// How an endpoint is just now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndpointState {
+    /// Scheme, host and port.
+    pub name: Arc<str>,
+    /// Requests under way.
+    pub in_flight: usize,
+    /// Connections do not come about: only probes go out.
+    pub circuit_open: bool,
+    /// How long nothing is sent to it yet: until the next probe, or because it said that it is overloaded.
+    pub pause: Option<Duration>,
 }
 
 /// Numbers for health and metrics.
@@ -119,6 +133,13 @@ impl DeliveryHandle {
         let (answer, counts) = oneshot::channel();
         self.tell(Command::FailureCounts(answer));
         counts.await.unwrap_or_default()
+    }
+
+    /// The endpoints that something goes to, or went to lately.
+    pub async fn endpoints(&self) -> Vec<EndpointState> {
+        let (answer, endpoints) = oneshot::channel();
+        self.tell(Command::Endpoints(answer));
+        endpoints.await.unwrap_or_default()
     }
 
     /// Starts no request any more; the dispatcher ends when those under way have ended and their outcomes

@@ -1,5 +1,6 @@
-//! One request: made, signed, sent, and what came of it.
+//! One request, or one publish to NATS: made, signed, sent, and what came of it.
 
+use std::borrow::Cow;
 use std::error::Error;
 use std::io;
 use std::sync::Arc;
@@ -13,11 +14,13 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::guard::{Denied, Guard, GuardedResolver, NoSuchHost};
+use super::nats::Publisher;
 use super::verdict::{Answer, retry_after};
-use crate::hook::{Delivery, Hook, Verb};
+use crate::hook::{Delivery, Hook, NatsTarget, Verb, shown_uri};
 use crate::time::Timestamp;
 
-/// No answer is read further than this: a receiver cannot make us hold more.
+/// No answer is read further than the first byte after these: it tells that there are more, and a receiver cannot
+/// make us hold them.
 const READ_AT_MOST: usize = 64 * 1024;
 
 /// How requests are made.
@@ -36,11 +39,11 @@ pub struct SendConfig {
 pub struct Sent {
     /// What it means.
     pub answer: Answer,
+    /// Kazoo's `reason` of a failed attempt.
+    pub reason: Option<Cow<'static, str>>,
     /// Kazoo's `client_error`: why there was no answer.
     pub client_error: Option<&'static str>,
-    /// The client's own words for it.
-    pub detail: Option<String>,
-    /// Where it went, query string and all.
+    /// Where it went, query string and all, without a password.
     pub uri: String,
     /// How.
     pub method: &'static str,
@@ -60,16 +63,6 @@ impl Sent {
         match self.answer {
             Answer::Status { code, .. } => Some(code),
             _ => None,
-        }
-    }
-
-    /// Kazoo's `reason` of a failed attempt.
-    pub fn reason(&self) -> Option<&'static str> {
-        match &self.answer {
-            answer if answer.is_success() => None,
-            Answer::Status { .. } => Some("bad response code"),
-            Answer::NotAllowed => Some("address not allowed"),
-            _ => Some("http client error"),
         }
     }
 }
@@ -120,6 +113,7 @@ impl Sender {
 #[derive(Debug)]
 struct Means {
     client: Client,
+    nats: Publisher,
     guard: Arc<Guard>,
     config: SendConfig,
 }
@@ -139,6 +133,7 @@ impl Means {
             .build()?;
         Ok(Self {
             client,
+            nats: Publisher::new(Arc::clone(&guard), config.connect_timeout),
             guard,
             config: config.clone(),
         })
@@ -153,18 +148,24 @@ impl Means {
         now: Timestamp,
     ) -> Sent {
         let started = Instant::now();
+        let nats = NatsTarget::of(uri);
         let request = prepare(hook, delivery, uri, attempt, now);
         let shown = shown_headers(hook, &request.headers);
         let limit = hook.settings.timeout.unwrap_or(self.config.request_timeout);
-        let outcome = match self.guard.check_uri(&request.uri) {
-            Err(denied) => Err(Failure::from(denied)),
-            Ok(()) => self.exchange(&request, limit, now).await,
+        let outcome = match (nats, self.guard.check_uri(&request.uri)) {
+            (_, Err(denied)) => Err(Failure::from(denied)),
+            (Some(target), Ok(())) => {
+                let body = delivery.body.clone();
+                let publish = self.nats.publish(&target, &request.headers, body, limit);
+                publish.await
+            }
+            (None, Ok(())) => self.exchange(&request, limit, now).await,
         };
         let mut sent = Sent {
             answer: Answer::Broken,
+            reason: None,
             client_error: None,
-            detail: None,
-            uri: request.uri.into(),
+            uri: shown_uri(&request.uri),
             method: delivery.verb.method(),
             req_headers: shown,
             resp_headers: Vec::new(),
@@ -173,6 +174,8 @@ impl Means {
         };
         match outcome {
             Ok(received) => {
+                let bad = !received.answer.is_success();
+                sent.reason = bad.then_some(Cow::Borrowed("bad response code"));
                 sent.answer = received.answer;
                 sent.resp_headers = received.headers;
                 sent.resp_body = received.body;
@@ -180,7 +183,8 @@ impl Means {
             Err(failure) => {
                 sent.answer = failure.answer;
                 sent.client_error = Some(failure.client_error);
-                sent.detail = Some(failure.detail);
+                sent.reason = Some(failure.reason);
+                sent.resp_body = failure.body;
             }
         }
         sent
@@ -228,25 +232,28 @@ struct Prepared {
     body: Option<Bytes>,
 }
 
-struct Received {
-    answer: Answer,
-    headers: Vec<(String, String)>,
-    body: Bytes,
+/// An answer.
+pub(super) struct Received {
+    pub(super) answer: Answer,
+    pub(super) headers: Vec<(String, String)>,
+    pub(super) body: Bytes,
 }
 
-/// Why there was no answer.
-struct Failure {
-    answer: Answer,
-    client_error: &'static str,
-    detail: String,
+/// Why there was no answer, or none that counts.
+pub(super) struct Failure {
+    pub(super) answer: Answer,
+    pub(super) client_error: &'static str,
+    pub(super) reason: Cow<'static, str>,
+    pub(super) body: Bytes,
 }
 
 impl From<Denied> for Failure {
-    fn from(denied: Denied) -> Self {
+    fn from(_: Denied) -> Self {
         Self {
             answer: Answer::NotAllowed,
             client_error: "address_not_allowed",
-            detail: denied.to_string(),
+            reason: Cow::Borrowed("address not allowed"),
+            body: Bytes::new(),
         }
     }
 }
@@ -283,11 +290,11 @@ impl From<reqwest::Error> for Failure {
             };
             (answer, name)
         };
-        let detail = causes().last().map(|cause| cause.to_string());
         Self {
             answer,
             client_error,
-            detail: detail.unwrap_or_default(),
+            reason: Cow::Borrowed("http client error"),
+            body: Bytes::new(),
         }
     }
 }
@@ -328,7 +335,8 @@ fn prepare(hook: &Hook, delivery: &Delivery, uri: &Url, attempt: u32, now: Times
         }
     };
     let (method, body) = match delivery.verb {
-        Verb::Get => {
+        // A hook that was moved from HTTP to NATS may have left some.
+        Verb::Get if NatsTarget::of(&uri).is_none() => {
             let added = lossy(&delivery.body);
             let query = match uri.query() {
                 Some(query) if !query.is_empty() => format!("{query}&{added}"),
@@ -337,7 +345,7 @@ fn prepare(hook: &Hook, delivery: &Delivery, uri: &Url, attempt: u32, now: Times
             uri.set_query(Some(&query));
             (Method::GET, None)
         }
-        Verb::Post => (Method::POST, Some(delivery.body.clone())),
+        Verb::Post | Verb::Get => (Method::POST, Some(delivery.body.clone())),
         Verb::Put => (Method::PUT, Some(delivery.body.clone())),
     };
     let signed = match &body {
@@ -384,7 +392,7 @@ fn shown_headers(hook: &Hook, headers: &HeaderMap) -> Vec<(String, String)> {
 /// request's time is over, changes nothing.
 async fn read_start(mut response: Response) -> Bytes {
     let mut read = BytesMut::new();
-    while read.len() < READ_AT_MOST {
+    while read.len() <= READ_AT_MOST {
         let Ok(Some(chunk)) = response.chunk().await else {
             break;
         };

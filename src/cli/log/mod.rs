@@ -77,7 +77,13 @@ impl Drop for Log {
 
 /// The configuration was checked: what cannot be read here is a mistake of ours.
 fn filter(level: &str) -> EnvFilter {
-    EnvFilter::try_new(level).unwrap_or_else(|_| EnvFilter::new("info"))
+    let filter = EnvFilter::try_new(level).unwrap_or_else(|_| EnvFilter::new("info"));
+    // At trace it writes the password that it logs in with, and at info every connection: what matters of either
+    // stands in the attempts.
+    ["async_nats=off", "async_nats::connection=off"]
+        .into_iter()
+        .filter_map(|silent| silent.parse().ok())
+        .fold(filter, EnvFilter::add_directive)
 }
 
 fn is_terminal() -> bool {

@@ -23,10 +23,12 @@
 //! | [`timeline`] | what was seen of a call and what became of it, for `explain` | sockets, HTTP |
 //! | [`registry`] | hooks and accounts as they are now, alike in store, index and delivery | the wire |
 //! | [`api`] | REST: envelope, auth, a file a resource | the wire |
+//! | [`console`] | the files of the web page at `/`, which uses the public API alone | everything else |
 //! | [`app`] | all of them: builds, starts and stops the parts in order | |
 //!
 //! Beside the rooms: [`trigger`] (the catalogue of what a hook can ask for), [`time`] (instants, and the clock
-//! that is passed in), [`config`] (the configuration, read and checked whole; what a reload can change).
+//! that is passed in), [`config`] (the configuration, read and checked whole; what a reload can change), [`tally`]
+//! (numbers that a room keeps while it works; [`api`] collects them for `/metrics`, and no room knows who reads them).
 //!
 //! # What must hold
 //!
@@ -45,11 +47,13 @@ pub mod app;
 pub mod call;
 pub mod callflow;
 pub mod config;
+pub mod console;
 pub mod delivery;
 pub mod esl;
 pub mod hook;
 pub mod registry;
 pub mod store;
+pub mod tally;
 pub mod time;
 pub mod timeline;
 pub mod trigger;

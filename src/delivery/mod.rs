@@ -17,6 +17,6 @@ mod verdict;
 pub use attempt::record;
 pub use dispatcher::{Dispatcher, Inputs};
 pub use guard::{Denied, Guard, NoSuchHost};
-pub use handle::{DeliveryConfig, DeliveryHandle, DeliveryStats, Seen, SwitchOff};
+pub use handle::{DeliveryConfig, DeliveryHandle, DeliveryStats, EndpointState, Seen, SwitchOff};
 pub use send::{SendConfig, Sender, Sent};
-pub use verdict::{Answer, Backoff, Decision, decide, retry_after};
+pub use verdict::{Answer, AnswerClass, Backoff, Decision, decide, retry_after};

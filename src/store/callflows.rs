@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use uuid::Uuid;
 
 use super::writer::Tx;
 use super::{StoreError, accounts, hooks};
@@ -70,8 +69,8 @@ pub fn by_number(
     Ok(None)
 }
 
-/// The callflows of an account in the order in which they were made, from the one with the id `start` on, at
-/// most `size`, and the id that the next page starts with.
+/// The callflows of an account that are `wanted`, in the order in which they were made, from the one with the id
+/// `start` on, at most `size`, and the id that the next page starts with.
 ///
 /// # Errors
 /// SQLite's, or a row that cannot be read.
@@ -80,16 +79,22 @@ pub fn page(
     account_id: &str,
     start: Option<&str>,
     size: usize,
+    wanted: impl Fn(&StoredCallflow) -> bool,
 ) -> Result<(Vec<StoredCallflow>, Option<Arc<str>>), StoreError> {
     let mut statement = conn.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM callflows WHERE account_id = ?1
            AND key >= coalesce((SELECT key FROM callflows WHERE id = ?2), 0)
-         ORDER BY key LIMIT ?3"
+         ORDER BY key"
     ))?;
-    let mut rows = statement.query(params![account_id, start, size as i64 + 1])?;
+    let mut rows = statement.query(params![account_id, start])?;
     let mut callflows = Vec::new();
-    while let Some(row) = rows.next()? {
-        callflows.push(read(row)?);
+    while callflows.len() <= size
+        && let Some(row) = rows.next()?
+    {
+        let callflow = read(row)?;
+        if wanted(&callflow) {
+            callflows.push(callflow);
+        }
     }
     let next = (callflows.len() > size)
         .then(|| callflows.pop())
@@ -107,9 +112,28 @@ pub fn insert(
     account_id: &str,
     document: Document,
 ) -> Result<StoredCallflow, StoreError> {
+    insert_as(tx, &hooks::new_id(), account_id, document)
+}
+
+/// Makes a callflow with an id that somebody chose.
+///
+/// # Errors
+/// Another callflow has the id ([`StoreError::Conflict`]); or those of [`insert`].
+pub fn insert_as(
+    tx: &mut Tx<'_>,
+    id: &str,
+    account_id: &str,
+    document: Document,
+) -> Result<StoredCallflow, StoreError> {
     accounts::require(tx, account_id)?;
+    let is_taken = tx
+        .prepare_cached("SELECT 1 FROM callflows WHERE id = ?")?
+        .exists([id])?;
+    if is_taken {
+        return Err(StoreError::Conflict(format!("a callflow has the id {id}")));
+    }
     let callflow = StoredCallflow {
-        id: Uuid::new_v4().simple().to_string().into(),
+        id: id.into(),
         account_id: account_id.into(),
         document,
         created: tx.now,

@@ -46,6 +46,15 @@ pub fn get(conn: &Connection, account_id: &str, id: &str) -> Result<Option<Hook>
     rows.next()?.map(read).transpose()
 }
 
+/// Which hooks are listed; those that every given condition lets through.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// In its name, description or URI this stands, in any case (of ASCII letters).
+    pub search: Option<String>,
+    /// Whether it was switched off by us.
+    pub auto_disabled: Option<bool>,
+}
+
 /// The hooks of an account in the order in which they were made, from the one with the id `start` on, at most
 /// `size`, and the id that the next page starts with.
 ///
@@ -54,15 +63,25 @@ pub fn get(conn: &Connection, account_id: &str, id: &str) -> Result<Option<Hook>
 pub fn page(
     conn: &Connection,
     account_id: &str,
+    filter: &Filter,
     start: Option<&str>,
     size: usize,
 ) -> Result<(Vec<Hook>, Option<Arc<str>>), StoreError> {
     let mut statement = conn.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM hooks WHERE account_id = ?1 AND deleted IS NULL
            AND key >= coalesce((SELECT key FROM hooks WHERE id = ?2), 0)
+           AND (?4 IS NULL OR (disable_reason IS NOT NULL) = ?4)
+           AND (?5 IS NULL OR instr(lower(concat_ws(char(10), document ->> 'name',
+                document ->> 'description', document ->> 'uri')), lower(?5)) > 0)
          ORDER BY key LIMIT ?3"
     ))?;
-    let mut rows = statement.query(params![account_id, start, size as i64 + 1])?;
+    let mut rows = statement.query(params![
+        account_id,
+        start,
+        size as i64 + 1,
+        filter.auto_disabled,
+        filter.search,
+    ])?;
     let mut hooks = Vec::new();
     while let Some(row) = rows.next()? {
         hooks.push(read(row)?);
@@ -84,11 +103,26 @@ pub fn insert(
     document: Document,
     secrets: Secrets,
 ) -> Result<Hook, StoreError> {
+    insert_as(tx, &new_id(), account_id, document, secrets)
+}
+
+/// Makes a hook with an id that somebody chose.
+///
+/// # Errors
+/// Another hook has the id ([`StoreError::Conflict`]); or those of [`insert`].
+pub fn insert_as(
+    tx: &mut Tx<'_>,
+    id: &str,
+    account_id: &str,
+    document: Document,
+    secrets: Secrets,
+) -> Result<Hook, StoreError> {
     accounts::require(tx, account_id)?;
+    free_id(tx, id)?;
     let settings = Settings::read(&document).map_err(StoreError::Document)?;
     let mut hook = Hook {
         key: 0,
-        id: Uuid::new_v4().simple().to_string().into(),
+        id: id.into(),
         account_id: account_id.into(),
         document,
         settings,
@@ -117,6 +151,27 @@ pub fn insert(
             |row| row.get(0),
         )?;
     Ok(hook)
+}
+
+/// An id that nothing has.
+pub(super) fn new_id() -> String {
+    Uuid::new_v4().simple().to_string()
+}
+
+/// Refuses an id that a hook has. One that was deleted gives its id away: what is still listed of it is not
+/// the new one's.
+fn free_id(tx: &Tx<'_>, id: &str) -> Result<(), StoreError> {
+    tx.prepare_cached(
+        "UPDATE hooks SET id = id || '-' || key WHERE id = ? AND deleted IS NOT NULL",
+    )?
+    .execute([id])?;
+    match tx
+        .prepare_cached("SELECT 1 FROM hooks WHERE id = ?")?
+        .exists([id])?
+    {
+        false => Ok(()),
+        true => Err(StoreError::Conflict(format!("a webhook has the id {id}"))),
+    }
 }
 
 /// Changes a hook's document: `change` is given the document as it is and says what it becomes. `None` where

@@ -1,6 +1,6 @@
 //! `webhook`: a request to a server, to tell it something or to ask it for instructions.
 
-use super::{Act, Children, Module};
+use super::{Act, Category, Children, Module};
 use crate::callflow::action::hook_document;
 use crate::callflow::schema::{Data, Field, Kind, Notes};
 use crate::hook::Settings;
@@ -10,6 +10,8 @@ const LONGEST_WAIT_MS: u64 = 60_000;
 
 pub(super) const MODULE: Module = Module {
     id: "webhook",
+    name: "Webhook",
+    category: Category::Advanced,
     description: "Sends a webhook; a GET asks the server for instructions.",
     fields: &[
         Field::required(

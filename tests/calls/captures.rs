@@ -479,6 +479,8 @@ fn every_trigger_says_what_its_catalogue_entry_promises() {
         "ringgroup",
         "queue",
         "hold-refused",
+        "early-busy",
+        "early-answer",
     ] {
         for fact in played(name) {
             for field in fact.trigger.adds() {

@@ -65,6 +65,7 @@ impl Desk for House {
             Fate::Silence => self.waiting.lock().unwrap().push(sender),
             Fate::Answer(status, body) => {
                 let answer = WebhookAnswer {
+                    success: (200..300).contains(&status),
                     status: Some(status),
                     body: body.into(),
                     duration: Duration::from_millis(1),
@@ -374,7 +375,7 @@ async fn what_the_dialplan_gets_wrong_is_told_and_the_call_goes_on() {
         (
             "webhook_uri",
             "gopher://a",
-            "webhook.data.uri: Value must be an http or https URI, not gopher",
+            "webhook.data.uri: Value must be an http, https or nats URI, not gopher",
         ),
         (
             "webhook_custom_data",

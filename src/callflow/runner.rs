@@ -476,7 +476,7 @@ impl<'a, D: Desk> Walk<'a, D> {
         let answer = self.send(&hook, said).await?;
         let keys: &[&str] = match &answer {
             Sent::Queued => &[],
-            Sent::Answered(answer) if answer.is_success() => &["success"],
+            Sent::Answered(answer) if answer.success => &["success"],
             _ => &["failure"],
         };
         self.proceed(place, keys);
@@ -505,9 +505,7 @@ impl<'a, D: Desk> Walk<'a, D> {
         let sent = self.exchange(action, started + wait).await?;
         let (result, status) = match &sent {
             Sent::Queued => (WebhookResult::Queued, None),
-            Sent::Answered(answer) if answer.is_success() => {
-                (WebhookResult::Success, answer.status)
-            }
+            Sent::Answered(answer) if answer.success => (WebhookResult::Success, answer.status),
             Sent::Answered(answer) => (WebhookResult::Failure, answer.status),
             Sent::Unsent => (WebhookResult::Failure, None),
             Sent::TimedOut => (WebhookResult::Timeout, None),
@@ -564,7 +562,7 @@ impl<'a, D: Desk> Walk<'a, D> {
         let Sent::Answered(answer) = sent else {
             return None;
         };
-        if hook.settings.verb != Verb::Get || !answer.is_success() {
+        if hook.settings.verb != Verb::Get || !answer.success {
             return None;
         }
         let rules = Rules::remote(path, &self.config.remote_modules);

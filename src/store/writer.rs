@@ -217,7 +217,9 @@ impl Writer {
         loop {
             match self.queue.take(BATCH, self.retention.patience()) {
                 Taken::Work(batch) => {
+                    self.gauge.begins(self.clock.now());
                     left = self.commit(batch);
+                    self.gauge.ended();
                     if !left.is_empty() {
                         break;
                     }

@@ -1,10 +1,12 @@
 //! `queue`: waits for an agent of a call centre queue.
 
-use super::{Act, Application, Children, Module, TALK, no_more};
+use super::{Act, Application, Category, Children, Module, TALK, no_more};
 use crate::callflow::schema::{Field, Kind};
 
 pub(super) const MODULE: Module = Module {
     id: "queue",
+    name: "Queue",
+    category: Category::People,
     description: "Waits for an agent of a queue of mod_callcenter; the flow goes on if none answers.",
     fields: &[Field::required(
         "id",

@@ -1,11 +1,13 @@
 //! `voicemail`: lets the caller leave a message.
 
 use super::device::DOMAIN;
-use super::{Act, Application, Children, Module, PLAY, SLACK, Scene, no_more};
+use super::{Act, Application, Category, Children, Module, PLAY, SLACK, Scene, no_more};
 use crate::callflow::schema::{Data, Field, Kind};
 
 pub(super) const MODULE: Module = Module {
     id: "voicemail",
+    name: "Voicemail",
+    category: Category::People,
     description: "Lets the caller leave a message in a mailbox.",
     fields: &[
         Field::required("id", Kind::Word, "The mailbox"),

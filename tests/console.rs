@@ -3,14 +3,13 @@
 //! Each story is a script in `tests/console`; pictures of what it saw are kept below `target/tmp/console`. Where
 //! chromium, node (20 or later) or the packages from npm cannot be had, the stories are left out, and say so.
 
-mod support;
-
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout};
+use tokio::sync::Mutex;
 
 /// Where the stories are.
 fn stories() -> PathBuf {
@@ -121,44 +120,72 @@ impl Demo {
         }
     }
 
-    /// Tells a story while what the demo prints is read, as a terminal does.
-    async fn tell(mut self, story: &'static str) {
-        let chromium = match browser() {
-            Ok(chromium) => chromium,
-            Err(lacking) => return println!("LEFT OUT: {story}: {lacking}"),
-        };
-        tokio::select! {
-            () = tell(story, chromium, &self.base, &self.token) => {}
-            () = async { while let Ok(Some(_)) = self.output.next_line().await {} } => {
-                panic!("{story}: the demo has ended");
-            }
-        }
+    /// What it prints is read, as a terminal does.
+    async fn go_on(&mut self) {
+        while let Ok(Some(_)) = self.output.next_line().await {}
+    }
+}
+
+/// Tells a story to a demo of its own.
+async fn story_of_the_demo(story: &'static str) {
+    // One browser at a time: each is several processes, and the machine may be small.
+    static TURN: Mutex<()> = Mutex::const_new(());
+    let _turn = TURN.lock().await;
+    let chromium = match browser() {
+        Ok(chromium) => chromium,
+        Err(lacking) => return println!("LEFT OUT: {story}: {lacking}"),
+    };
+    let mut demo = Demo::start().await;
+    let (base, token) = (demo.base.clone(), demo.token.clone());
+    tokio::select! {
+        () = tell(story, chromium, &base, &token) => {}
+        () = demo.go_on() => panic!("{story}: the demo has ended"),
     }
 }
 
 #[tokio::test]
 async fn an_operator_signs_in_and_out() {
-    Demo::start().await.tell("sign-in").await;
+    story_of_the_demo("sign-in").await;
+}
+
+#[tokio::test]
+async fn a_webhook_is_added_tested_broken_mended_and_recovered() {
+    story_of_the_demo("first-webhook").await;
+}
+
+#[tokio::test]
+async fn a_hostile_callers_name_is_text() {
+    story_of_the_demo("hostile").await;
+}
+
+#[tokio::test]
+async fn every_view_is_accessible_in_both_schemes_and_widths() {
+    story_of_the_demo("every-view").await;
+}
+
+#[tokio::test]
+async fn accounts_are_switched_and_long_lists_are_paged() {
+    story_of_the_demo("accounts").await;
 }
 
 #[tokio::test]
 async fn a_callflow_is_built_by_drag_and_drop() {
-    Demo::start().await.tell("callflow-drag").await;
+    story_of_the_demo("callflow-drag").await;
 }
 
 #[tokio::test]
 async fn a_callflow_is_built_by_keyboard() {
-    Demo::start().await.tell("callflow-keyboard").await;
+    story_of_the_demo("callflow-keyboard").await;
 }
 
 #[tokio::test]
 async fn a_callflow_is_saved_or_thrown_away_as_wanted() {
-    Demo::start().await.tell("callflow-saving").await;
+    story_of_the_demo("callflow-saving").await;
 }
 
 #[tokio::test]
 async fn a_callflow_looks_well_whatever_stands_in_it() {
-    Demo::start().await.tell("callflow-looks").await;
+    story_of_the_demo("callflow-looks").await;
 }
 
 /// What needs no page is tried without one, by node's own test runner.

@@ -150,6 +150,7 @@ impl Dispatcher {
         let handle = DeliveryHandle {
             commands,
             stats: Arc::clone(&stats),
+            index: Arc::clone(&index),
         };
         let disable_after = config.disable_after;
         let dispatcher = Self {
@@ -319,7 +320,8 @@ impl Dispatcher {
 
     fn on_hook_changed(&mut self, key: i64, account_id: &str, id: &str) {
         self.disabler.flush(key);
-        let hook = self.index.get(account_id, id);
+        // One that was deleted may have given its id away.
+        let hook = (self.index.get(account_id, id)).filter(|hook| hook.key == key);
         let queue = self.queues.entry(key).or_default();
         let before = queue.taken();
         queue.evict();
@@ -384,7 +386,9 @@ impl Dispatcher {
     fn hook_of(&self, delivery: &Delivery) -> Option<Arc<Hook>> {
         match &delivery.ad_hoc {
             Some(hook) => Some(Arc::clone(hook)),
-            None => self.index.get(&delivery.account_id, &delivery.hook_id),
+            // One that was deleted may have given its id away.
+            None => (self.index.get(&delivery.account_id, &delivery.hook_id))
+                .filter(|hook| hook.key == delivery.queue),
         }
     }
 
@@ -508,12 +512,10 @@ impl Dispatcher {
         let now = self.clock.now();
         let age = now.since(delivery.occurred_at);
         // What somebody queued again is wanted, however old it is.
-        let requeued = delivery.attempts == 0 && delivery.due_at > delivery.occurred_at;
-        if requeued || hook.settings.expires.is_none_or(|limit| age <= limit) {
+        if delivery.is_requeued() || hook.settings.expires.is_none_or(|limit| age <= limit) {
             return Some(hook);
         }
         self.let_go(delivery);
-        self.stats.expired.fetch_add(1, Atomic::Relaxed);
         let attempt = Attempt::none(now, AttemptResult::Expired, "expired");
         self.settle(delivery, delivery.attempts, vec![attempt], Next::Expired);
         None
@@ -617,7 +619,7 @@ impl Dispatcher {
         self.endpoints.retain(|name, endpoint| {
             let is_kept = in_use.contains(name) || endpoint.is_busy();
             if !is_kept && endpoint.is_circuit_open() {
-                self.stats.circuits_open.fetch_sub(1, Atomic::Relaxed);
+                self.stats.circuit_closed(name);
             }
             is_kept
         });
@@ -701,6 +703,7 @@ mod tests {
             body: bytes::Bytes::new(),
             attempts: 0,
             due_at: Clock::system().now(),
+            committed_at: Timestamp::default(),
             skipped: false,
             ad_hoc: Some(Arc::new(hook.clone())),
         }

@@ -349,18 +349,22 @@ impl Client {
     }
 
     fn event(&mut self, frame: &Frame) -> Option<Notice> {
-        self.status.event();
-        if peek_name(frame).is_some_and(|name| !self.wanted.may_hold(name)) {
+        if let Some(name) = peek_name(frame)
+            && !self.wanted.may_hold(name)
+        {
+            self.status.event(name);
             self.status.unasked();
             return None;
         }
         let event = match Event::from_frame(frame) {
             Ok(event) => event,
             Err(error) => {
+                self.status.event(b"");
                 self.status.malformed();
                 return Some(Notice::BadEvent(error));
             }
         };
+        self.status.event(event.name().as_bytes());
         if !self.wanted.holds(&event) {
             self.status.unasked();
             return None;

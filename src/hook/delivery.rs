@@ -90,6 +90,8 @@ pub struct Delivery {
     pub attempts: u32,
     /// When it may be tried next.
     pub due_at: Timestamp,
+    /// When it was committed; zero until then.
+    pub committed_at: Timestamp,
     /// Recorded for a hook that is off: kept, not sent.
     pub skipped: bool,
     /// The hook itself, where it is no stored one.
@@ -97,6 +99,11 @@ pub struct Delivery {
 }
 
 impl Delivery {
+    /// Whether somebody queued it again: then it is due later than it occurred, and has no attempts.
+    pub fn is_requeued(&self) -> bool {
+        self.attempts == 0 && self.due_at > self.occurred_at
+    }
+
     /// `fact` for `hook`, rendered, due at once.
     pub fn new(fact: &Fact, hook: &Arc<Hook>) -> Self {
         let webhook_id = WebhookId::of(fact, &hook.id);
@@ -115,6 +122,7 @@ impl Delivery {
             body: super::render::render(fact, hook, webhook_id),
             attempts: 0,
             due_at: fact.at,
+            committed_at: Timestamp::default(),
             skipped: !hook.is_on(),
             ad_hoc: (hook.key < 0).then(|| Arc::clone(hook)),
         }

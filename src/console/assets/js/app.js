@@ -122,7 +122,7 @@ function frame(accounts, account) {
   } }, "Skip to the content");
   fill(document.body, skip,
     h("header", { class: "top" },
-      h("a", { class: "brand", href: "#/webhooks" }, h("img", { src: "/assets/icon.svg", alt: "", width: "26", height: "26" }), "switchhook"),
+      h("a", { class: "brand", href: "#/webhooks", "aria-label": "switchhook" }, h("img", { src: "/assets/icon.svg", alt: "", width: "26", height: "26" }), h("span", {}, "switchhook")),
       h("div", { class: "tools" }, pulse, switcher, themeButton(), signOut)),
     h("div", { class: "house" }, h("nav", { class: "side", "aria-label": "Console" }, entries), main));
 

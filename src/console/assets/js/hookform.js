@@ -59,15 +59,29 @@ export function form({ hook, account, catalogue, examples, onchange }) {
     mistakes(fields) {
       for (const place of element.querySelectorAll("[data-field]")) place.mistake?.("");
       const lost = [];
+      const { document: written } = controls.read();
       for (const [name, text] of Object.entries(fields)) {
         const place = findField(element, name);
+        if (!place) {
+          lost.push(`${name}: ${text}.`);
+          continue;
+        }
         // Several may be about one field: the items of a list.
-        if (place) place.mistake([place.querySelector(".error:not([hidden])")?.textContent, name.includes(".") ? `${name}: ${text}` : text].filter(Boolean).join(" "));
-        else lost.push(`${name}: ${text}.`);
+        const before = place.querySelector(".error:not([hidden])")?.textContent;
+        place.mistake([before, about(written, name, place.dataset.field) + text].filter(Boolean).join(" "));
+        const folded = place.closest("details");
+        if (folded) folded.open = true;
       }
       return lost;
     },
   };
+}
+
+/** What of a field a mistake is about, where it is about a part: `numbers.1` is the second number. */
+function about(written, name, field) {
+  if (name === field) return "";
+  const value = name.split(".").reduce((inside, key) => inside?.[key], written);
+  return `“${typeof value === "string" && value ? value : name.slice(field.length + 1)}”: `;
 }
 
 /** The field of a mistake: `rate_limit.burst` is one of its own, `numbers.2` is `numbers`. */
@@ -87,7 +101,7 @@ function build(hook, { account, catalogue, examples, changed }) {
 
   const name = field({ label: "Name", name: "name", control: text(hook.name, { required: true }) });
   const description = field({ label: "Description", name: "description", control: text(hook.description) });
-  const uri = field({ label: "URL", name: "uri", control: h("input", { type: "url", class: "mono", value: hook.uri ?? "", autocomplete: "off", placeholder: "https://crm.example.com/calls" }), hint: "Where it is sent: http or https." });
+  const uri = field({ label: "URL", name: "uri", control: h("input", { type: "url", class: "mono", value: hook.uri ?? "", autocomplete: "off", placeholder: "https://crm.example.com/calls" }), hint: "Where it is sent: http, https, or nats://HOST/SUBJECT." });
   const verb = field({ label: "Request", name: "http_verb", control: select(VERBS, hook.http_verb ?? "post") });
   const format = field({ label: "Content type", name: "format", control: select(FORMATS, hook.format ?? (isNew ? "json" : "form-data")) });
   const retries = field({ label: "Retries", name: "retries", control: select(RETRIES, String(hook.retries ?? 2)), hint: "After a first attempt that failed." });

@@ -18,7 +18,7 @@ export async function mount(root, ctx) {
   const { account, api } = ctx;
   const words = await triggerNames();
   const calls = h("div", { class: "stack tight" });
-  const events = h("ol", { class: "stream", "aria-label": "Events" });
+  const events = h("ol", { class: "stream", "aria-label": "Events as they come", tabindex: "0" });
   const nothing = empty("Waiting for something to happen", "Events appear here the moment the switch reports them, where a webhook asks for them.");
   const kind = select(KINDS, "fact");
   const search = h("input", { type: "search", autocomplete: "off" });
@@ -129,7 +129,7 @@ export async function mount(root, ctx) {
     h("div", { class: "headline" }, h("div", {}, h("h1", {}, "Live"), h("p", {}, "Calls that are up, and events as they come")), h("div", { class: "actions" }, counted, pause)),
     h("div", { class: "live" },
       h("section", { class: "card", "aria-label": "Calls now" }, h("h2", {}, "Calls now"), calls),
-      h("section", { class: "stack tight", "aria-label": "Events as they come" },
+      h("section", { class: "stack tight", "aria-label": "Events" },
         h("div", { class: "filters" }, field({ label: "Show", control: kind }), field({ label: "Filter", control: search, class: "grow" })),
         h("div", { class: "card flush" }, nothing, events))));
   look();

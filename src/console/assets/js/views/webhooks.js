@@ -71,7 +71,7 @@ export async function mount(root, ctx) {
     if (items.length === 0) return fill(off);
     const how = next ? "More than 100 webhooks were" : items.length === 1 ? "One webhook was" : `${items.length} webhooks were`;
     const all = button(items.length === 1 ? "Enable it" : "Enable all of them", { class: "small primary", onclick: () => act(all, () => enableAll(account)) });
-    fill(off, notice("warn", h("div", {}, h("strong", {}, `${how} switched off `), "because requests failed too often. What happened since is recorded and can be recovered."),
+    fill(off, notice("warn", h("div", {}, h("strong", {}, `${how} switched off `), "because of what was answered. What happened since is recorded and can be sent later: see “Recover”."),
       h("div", { class: "actions tight" }, button("Show", { class: "small", onclick: () => {
         state.value = "true";
         list.restart();

@@ -281,7 +281,7 @@ impl Client {
     fn connected(&mut self, link: Link) {
         let now = Instant::now();
         let mut session = Box::new(Session::new(link, &self.config, now));
-        session.say(Command::event_plain(&self.wanted), now);
+        session.subscribe(&Command::event_plain(&self.wanted), now);
         self.state = State::Up(session);
         self.status.up(self.config.clock.now());
         self.logged = None;
@@ -385,6 +385,12 @@ impl Client {
             Taker::Log(command) => {
                 if let Err(error @ ApiError::Refused(_)) = result {
                     tracing::warn!(command, %error, "a command of ours was refused");
+                }
+            }
+            Taker::Subscription => {
+                if let Err(ApiError::Refused(reply)) = result {
+                    let events = self.wanted.to_string();
+                    self.lost(LinkError::Subscription { events, reply });
                 }
             }
             Taker::GivenUp => {}

@@ -479,6 +479,8 @@ fn every_trigger_says_what_its_catalogue_entry_promises() {
         "ringgroup",
         "queue",
         "hold-refused",
+        "early-busy",
+        "early-answer",
     ] {
         for fact in played(name) {
             for field in fact.trigger.adds() {
@@ -519,18 +521,18 @@ fn who_is_only_heard_as_early_media_and_then_busy_has_not_taken_the_call() {
     assert_eq!(
         lines(&facts),
         [
-            "channel_create(ca2f)",
-            "call_received(ca2f)",
-            "channel_create(5add)",
-            "extension_dialed(5add)",
-            "channel_bridge(ca2f)",
-            "channel_destroy(5add)",
-            "channel_unbridge(ca2f)",
-            "channel_answer(ca2f)",
-            "channel_destroy(ca2f)",
-            "call_hangup(ca2f)",
-            "call_missed(ca2f)",
-            "call_missed_or_answered(ca2f)",
+            "channel_create(71bb)",
+            "call_received(71bb)",
+            "channel_create(ffd0)",
+            "extension_dialed(ffd0)",
+            "channel_bridge(71bb)",
+            "channel_destroy(ffd0)",
+            "channel_unbridge(71bb)",
+            "channel_answer(71bb)",
+            "channel_destroy(71bb)",
+            "call_hangup(71bb)",
+            "call_missed(71bb)",
+            "call_missed_or_answered(71bb)",
         ]
     );
     let outcome = only(&facts, Trigger::CallMissedOrAnswered);
@@ -543,19 +545,19 @@ fn who_is_heard_as_early_media_takes_the_call_when_he_answers() {
     assert_eq!(
         lines(&facts),
         [
-            "channel_create(84ae)",
-            "call_received(84ae)",
-            "channel_create(cceb)",
-            "extension_dialed(cceb)",
-            "channel_bridge(84ae)",
-            "channel_answer(cceb)",
-            "call_answered_extension(84ae)",
-            "call_missed_or_answered(84ae)",
-            "channel_answer(84ae)",
-            "channel_unbridge(84ae)",
-            "channel_destroy(cceb)",
-            "channel_destroy(84ae)",
-            "call_hangup(84ae)",
+            "channel_create(e845)",
+            "call_received(e845)",
+            "channel_create(532d)",
+            "extension_dialed(532d)",
+            "channel_bridge(e845)",
+            "channel_answer(532d)",
+            "call_answered_extension(e845)",
+            "call_missed_or_answered(e845)",
+            "channel_answer(e845)",
+            "channel_destroy(532d)",
+            "channel_unbridge(e845)",
+            "channel_destroy(e845)",
+            "call_hangup(e845)",
         ]
     );
     let answered = only(&facts, Trigger::CallAnsweredExtension);

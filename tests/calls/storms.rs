@@ -21,8 +21,6 @@ static CAPTURES: LazyLock<Vec<(&str, Vec<Event>)>> = LazyLock::new(|| {
         "click2call",
         "caller-cancel",
         "busy",
-        "early-busy",
-        "early-answer",
         "transfer",
         "utf8",
         "conf",

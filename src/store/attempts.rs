@@ -403,16 +403,20 @@ enum Source {
 struct Feed {
     source: Source,
     block: VecDeque<i64>,
+    /// How many ids the next block has. It grows with every block: of ten thousand hooks, most have nothing to
+    /// give to a page.
+    reads: usize,
 }
 
-/// How many ids a feed reads at once.
+/// How many ids a feed reads at once, at most.
 const BLOCK: usize = 64;
 
 impl Feed {
     /// Reads the block that ends with `newest`; an empty one is the end.
     fn fill(&mut self, conn: &Connection, newest: i64) -> rusqlite::Result<()> {
         let id = |row: &Row<'_>| row.get(0);
-        let most = BLOCK as i64;
+        let most = self.reads as i64;
+        self.reads = (self.reads * 2).min(BLOCK);
         self.block = match &self.source {
             Source::Queue(queue) => conn
                 .prepare_cached(
@@ -458,10 +462,12 @@ impl Candidates {
             feeds: Vec::with_capacity(sources.len()),
             heads: BinaryHeap::with_capacity(sources.len()),
         };
+        let reads = (BLOCK / sources.len()).max(1);
         for (index, source) in sources.into_iter().enumerate() {
             let mut feed = Feed {
                 source,
                 block: VecDeque::new(),
+                reads,
             };
             feed.fill(conn, start)?;
             let head = feed.block.pop_front();
@@ -489,6 +495,7 @@ impl Candidates {
             feeds: vec![Feed {
                 source: Source::Given,
                 block,
+                reads: BLOCK,
             }],
             heads: head.map(|id| (id, 0)).into_iter().collect(),
         })

@@ -319,7 +319,9 @@ export function table({ label, columns, load, row = () => ({}), none, onPage = (
     }
   }
   function draw(items) {
-    if (items.length === 0 && starts.length === 1) fill(place, none());
+    // A page looks at so many rows and no more: with a filter, what is wanted may come further back.
+    if (items.length === 0 && next !== null) fill(place, empty("Nothing so far", "Nothing fits among those that were looked at.", button("Look further back", { onclick: () => step(1) })));
+    else if (items.length === 0 && starts.length === 1) fill(place, none());
     else {
       const cells = (item) => columns.map((column) => h("td", { role: "cell", class: column.class, "data-title": column.title }, column.cell(item)));
       fill(body, items.map((item) => h("tr", { role: "row", ...row(item) }, cells(item))));

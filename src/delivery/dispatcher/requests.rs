@@ -189,9 +189,9 @@ impl Dispatcher {
             };
             if let Some(watch) = &self.watch {
                 watch(&Seen {
-                    delivery: done.delivery.clone(),
-                    attempt: attempt.clone(),
-                    body: body.clone(),
+                    delivery: &done.delivery,
+                    attempt,
+                    body,
                 });
             }
         }

@@ -32,9 +32,10 @@ pub(crate) fn rows(runtime: &Runtime) {
         for _ in 0..HOOKS {
             daemon.add_hook(hook("http://127.0.0.1:9/")).await;
         }
+        house.switch.line();
         daemon.terminate().await;
         let (daemon, _) = start(&house.home).await;
-        let _line = house.switch.line();
+        house.switch.line();
         // What a start has still to do is over by then: the first pass of retention, for one.
         tokio::time::sleep(Duration::from_secs(3)).await;
         let resident = daemon.resident() as f64 / MIB;

@@ -74,12 +74,13 @@ async fn measure(beside: Beside, seconds: u64) -> Vec<(u64, Vec<f64>)> {
         Beside::Slow => drop(daemon.add_hook(hook(&slow.uri())).await),
     }
     daemon.add_hook(hook(&receiver.uri())).await;
+    let mut line = house.switch.line();
     if let Beside::Backlog = beside {
         daemon.terminate().await;
         backlog::pile_up(&house.home, BACKLOG);
         daemon = house.home.serve().await;
+        line = house.switch.line();
     }
-    let mut line = house.switch.line();
     line.dial(0..CALLS);
     line = press(line, &receiver, 200, 200).await;
     let mut all = Vec::new();

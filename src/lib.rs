@@ -23,10 +23,11 @@
 //! | [`timeline`] | what was seen of a call and what became of it, for `explain` | sockets, HTTP |
 //! | [`registry`] | hooks and accounts as they are now, alike in store, index and delivery | the wire |
 //! | [`api`] | REST: envelope, auth, a file a resource | the wire |
+//! | [`console`] | the files of the web page at `/`, which uses the public API alone | everything else |
 //! | [`app`] | all of them: builds, starts and stops the parts in order | |
 //!
 //! Beside the rooms: [`trigger`] (the catalogue of what a hook can ask for), [`time`] (instants, and the clock
-//! that is passed in), [`config`] (the configuration, read and checked once).
+//! that is passed in), [`config`] (the configuration, read and checked whole; what a reload can change).
 //!
 //! # What must hold
 //!
@@ -45,6 +46,7 @@ pub mod app;
 pub mod call;
 pub mod callflow;
 pub mod config;
+pub mod console;
 pub mod delivery;
 pub mod esl;
 pub mod hook;

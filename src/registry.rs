@@ -16,8 +16,9 @@ use tracing::{info, warn};
 
 use crate::call::{Accounts, Rules};
 use crate::delivery::{DeliveryHandle, SwitchOff};
-use crate::hook::{Document, Hook, Index, Secret, Secrets, hash63};
+use crate::hook::{self, Document, Hook, Index, Secret, Secrets, hash63};
 use crate::store::accounts::{self, StoredAccount};
+use crate::store::hooks::Filter;
 use crate::store::{Store, StoreError, Tx, hooks};
 use crate::time::Clock;
 
@@ -150,6 +151,7 @@ impl Registry {
                 })
                 .await?;
             registry.show(&hook);
+            said(&hook, "added");
             Ok(hook)
         })
         .await
@@ -191,7 +193,7 @@ impl Registry {
         change: Change,
     ) -> Result<Option<Hook>, StoreError> {
         let secret = take_secret(&mut written)?;
-        self.change_hook(account_id, id, move |tx, account_id, id| {
+        let changed = self.change_hook(account_id, id, move |tx, account_id, id| {
             let Some(before) = hooks::get(tx, account_id, id)? else {
                 return Ok(None);
             };
@@ -204,6 +206,9 @@ impl Registry {
             without_read_only(&mut written);
             if echoed && written.get("enabled") == Some(&Value::Bool(false)) {
                 written.insert("enabled".into(), Value::Bool(before.settings.enabled));
+            }
+            for field in ["uri", "failover_uri"] {
+                with_password(&mut written, field, &before);
             }
             let says_enabled = written.contains_key("enabled") || change == Change::Replace;
             let hook = hooks::update(tx, account_id, id, |document| {
@@ -222,8 +227,10 @@ impl Registry {
                 hook = hooks::reenable(tx, account_id, id)?;
             }
             Ok(hook)
-        })
-        .await
+        });
+        let changed = changed.await?;
+        changed.iter().for_each(|hook| said(hook, "changed"));
+        Ok(changed)
     }
 
     /// Deletes a hook and returns it as it was; what was still to be sent of it is not sent. `None` where
@@ -247,6 +254,7 @@ impl Registry {
                 .await?;
             if let Some(hook) = &hook {
                 registry.hide(hook);
+                said(hook, "deleted");
             }
             Ok(hook)
         })
@@ -287,6 +295,7 @@ impl Registry {
                 .await?;
             for hook in &hooks {
                 registry.show(hook);
+                said(hook, "switched on again");
             }
             Ok(hooks.into_iter().map(|hook| hook.id).collect())
         })
@@ -305,10 +314,14 @@ impl Registry {
     ) -> Result<Option<Hook>, StoreError> {
         let secret = generate()?;
         let until = self.clock.now().after(SECRET_OVERLAP);
-        self.change_hook(account_id, id, move |tx, account_id, id| {
+        let rotated = self.change_hook(account_id, id, move |tx, account_id, id| {
             hooks::set_secret(tx, account_id, id, Some(secret.clone()), Some(until))
-        })
-        .await
+        });
+        let rotated = rotated.await?;
+        rotated
+            .iter()
+            .for_each(|hook| said(hook, "given a new secret"));
+        Ok(rotated)
     }
 
     /// Makes an account below `parent`, or at the top.
@@ -377,7 +390,8 @@ impl Registry {
             let account_id = Arc::clone(&id);
             let deleted = registry
                 .commit(&id, move |tx| {
-                    let (all, _) = hooks::page(tx, &account_id, None, MOST_HOOKS)?;
+                    let (all, _) =
+                        hooks::page(tx, &account_id, &Filter::default(), None, MOST_HOOKS)?;
                     let hooks: Vec<Hook> = all
                         .iter()
                         .map(|hook| hooks::delete(tx, &account_id, &hook.id))
@@ -477,7 +491,7 @@ impl Registry {
             // A write, because it comes after the one whose answer is missing.
             let read = self
                 .store
-                .write(move |tx| hooks::page(tx, &account, None, MOST_HOOKS))
+                .write(move |tx| hooks::page(tx, &account, &Filter::default(), None, MOST_HOOKS))
                 .await;
             match read {
                 Ok((stored, _)) => {
@@ -529,6 +543,12 @@ impl Registry {
     fn hook_lock(&self, id: &str) -> &Mutex<()> {
         &self.hook_locks[shard(id)]
     }
+}
+
+/// Somebody who manages hooks has done something.
+fn said(hook: &Hook, what: &str) {
+    let enabled = hook.is_on();
+    info!(hook_id = %hook.id, account_id = %hook.account_id, enabled, "the hook was {what}");
 }
 
 /// More hooks than an account has.
@@ -605,6 +625,19 @@ fn take_secret(document: &mut Document) -> Result<Option<Option<Secret>>, StoreE
 fn generate() -> Result<Secret, StoreError> {
     Secret::generate()
         .map_err(|error| StoreError::Conflict(format!("cannot make a secret: {error}")))
+}
+
+/// Puts the password of a URI back where a client writes what it was shown in its place.
+fn with_password(written: &mut Document, field: &str, before: &Hook) {
+    let known = match field {
+        "uri" => Some(&before.settings.uri),
+        _ => before.settings.failover_uri.as_ref(),
+    };
+    if let (Some(Value::String(uri)), Some(known)) = (written.get_mut(field), known)
+        && let Some(meant) = hook::meant_uri(uri, known)
+    {
+        *uri = meant;
+    }
 }
 
 fn without_read_only(document: &mut Document) {

@@ -172,6 +172,11 @@ async fn callflows_come_in_pages_and_in_short() {
     assert_eq!(page[0]["id"], made[0]);
     assert_eq!(page[0]["name"], "Missed call");
     assert_eq!(page[0]["numbers"], json!(["1"]));
+    assert_eq!(
+        page[0]["modules"],
+        json!(["device", "webhook", "voicemail"])
+    );
+    assert_eq!(page[0]["nodes"], 3);
     assert_eq!(page[0].get("flow"), None);
     let key = first.body["next_start_key"].as_str().unwrap();
     let path = format!("{ALL}?page_size=2&start_key={key}");
@@ -184,6 +189,73 @@ async fn callflows_come_in_pages_and_in_short() {
     api.call("GET", &format!("{ALL}?page_size=0"))
         .await
         .error(400, "validation error");
+}
+
+#[tokio::test]
+async fn a_callflow_is_found_by_name_and_number() {
+    let api = Api::start().await;
+    for (name, number) in [
+        ("Empfang Süd", "+1 (000) 555-9999"),
+        ("Night", "no_match"),
+        ("Empfang NORD", "2000"),
+    ] {
+        let mut callflow = missed_call(&[number]);
+        callflow["name"] = json!(name);
+        make(&api, callflow).await;
+    }
+    let found = async |text: &str| {
+        let path = format!("{ALL}?search={text}");
+        let answer = api.call("GET", &path).await;
+        let page = answer.data(200).as_array().unwrap();
+        let names = page.iter().map(|callflow| callflow["name"].clone());
+        names.collect::<Value>()
+    };
+    assert_eq!(
+        found("empfang").await,
+        json!(["Empfang Süd", "Empfang NORD"])
+    );
+    assert_eq!(found("S%C3%9CD").await, json!(["Empfang Süd"]));
+    assert_eq!(found("5559999").await, json!(["Empfang Süd"]));
+    assert_eq!(found("%2B1-000-555").await, json!(["Empfang Süd"]));
+    assert_eq!(found("no_match").await, json!(["Night"]));
+    assert_eq!(found("night2000").await, json!([]));
+
+    // Pages are of what is found.
+    let first = api
+        .call("GET", &format!("{ALL}?search=empfang&page_size=1"))
+        .await;
+    assert_eq!(first.data(200).as_array().unwrap().len(), 1);
+    let key = first.body["next_start_key"].as_str().unwrap();
+    let path = format!("{ALL}?search=empfang&page_size=1&start_key={key}");
+    let second = api.call("GET", &path).await;
+    assert_eq!(second.data(200)[0]["name"], "Empfang NORD");
+    assert_eq!(second.body.get("next_start_key"), None);
+}
+
+#[tokio::test]
+async fn the_catalogue_says_what_a_callflow_is_built_of() {
+    let mut api = Api::start().await;
+    api.token.clear();
+    let answer = api.call("GET", "/callflows/modules").await;
+    let catalogue = answer.data(200).as_array().unwrap();
+    assert_eq!(catalogue.len(), switchhook::callflow::modules().len());
+    let entry = |id: &str| catalogue.iter().find(|module| module["id"] == id).unwrap();
+    let webhook = entry("webhook");
+    assert_eq!(webhook["category"], "Advanced");
+    assert_eq!(webhook["data"]["required"], json!(["uri"]));
+    assert_eq!(webhook["data"]["properties"]["retries"]["maximum"], 4);
+    assert_eq!(webhook["data"]["properties"]["retries"]["default"], 2);
+    let keys = |id: &str| {
+        let keys = entry(id)["children"]["keys"].as_array().unwrap();
+        keys.iter().map(|key| key["id"].clone()).collect::<Value>()
+    };
+    assert_eq!(keys("webhook"), json!(["success", "failure", "_"]));
+    assert_eq!(keys("device"), json!(["_"]));
+    assert_eq!(entry("menu")["children"]["digits"], true);
+    assert_eq!(entry("hangup")["children"]["ends"], true);
+    let endpoint = &entry("ring_group")["data"]["properties"]["endpoints"]["items"];
+    assert_eq!(endpoint["required"], json!(["id"]));
+    assert_eq!(endpoint["properties"]["delay"]["maximum"], 600);
 }
 
 #[tokio::test]
@@ -229,6 +301,21 @@ async fn a_callflow_is_walked_without_a_call() {
     assert_eq!(answered.data(200)["steps"].as_array().unwrap().len(), 1);
     let attempts = api.call("GET", "/accounts/default/webhooks/attempts").await;
     assert_eq!(*attempts.data(200), json!([]), "nothing is sent");
+
+    // What is about to be stored can be walked before.
+    let flow = json!({"module": "hangup"});
+    let written = api
+        .send("PUT", &test, json!({"call": {}, "flow": flow}))
+        .await;
+    let steps = &written.data(200)["steps"];
+    assert_eq!(steps[0]["applications"], json!(["hangup NORMAL_CLEARING"]));
+    let wrong =
+        json!({"call": {}, "flow": {"module": "hangup", "children": {"_": {"module": "play"}}}});
+    let refused = api.send("PUT", &test, wrong).await;
+    let mistakes = refused.error(400, "validation error");
+    assert!(mistakes["flow.children._.data.file"]["required"].is_object());
+    let stored = api.call("GET", &one(&id)).await;
+    assert_eq!(stored.data(200)["flow"]["module"], "device");
 
     for (data, field) in [
         (json!({}), "call"),

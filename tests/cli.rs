@@ -162,7 +162,7 @@ async fn what_goes_wrong_is_said_with_what_to_do() {
     .await;
     assert_eq!(code, 1);
     assert!(
-        err.contains("uri: Value must be an http or https URI") && err.contains("hook"),
+        err.contains("uri: Value must be an http, https or nats URI") && err.contains("hook"),
         "{err}"
     );
     let (code, _, err) = run(&home, &["hooks", "show", "no/such"]).await;

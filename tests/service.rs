@@ -45,6 +45,36 @@ async fn systemd_hears_when_it_is_ready_that_it_lives_and_how_it_is() {
 }
 
 #[tokio::test]
+async fn systemd_hears_when_a_reload_begins_and_that_it_is_over() {
+    let switch = Switch::start([Script::subscribed()]).await;
+    let home = Home::new(switch.port());
+    let path = home.path().join("notify.sock");
+    let manager = UnixDatagram::bind(&path).unwrap();
+    let child = home
+        .command(&["serve"])
+        .env("NOTIFY_SOCKET", &path)
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    while heard(&manager).await.trim() != "READY=1" {}
+    let pid = child.id().unwrap().to_string();
+    let mut kill = tokio::process::Command::new("kill");
+    let killed = kill.args(["-s", "HUP", &pid]).status().await;
+    assert!(killed.unwrap().success());
+    let begun = loop {
+        let said = heard(&manager).await;
+        if said.contains("RELOADING=1") {
+            break said;
+        }
+    };
+    let since = begun
+        .lines()
+        .find_map(|line| line.strip_prefix("MONOTONIC_USEC="));
+    assert!(since.unwrap().parse::<u64>().unwrap() > 0, "{begun}");
+    assert_eq!(heard(&manager).await.trim(), "READY=1");
+}
+
+#[tokio::test]
 async fn the_unit_is_one_that_systemd_takes_and_gives_little_away() {
     let unit = Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd/switchhook.service");
     let directory = tempfile::tempdir().unwrap();

@@ -1175,8 +1175,14 @@ async fn a_hook_is_switched_off_once_and_on_again() {
     assert!(again[0].is_on());
     let pages = store
         .read(|conn| {
-            let first = hooks::page(conn, accounts::DEFAULT, None, 1)?;
-            let second = hooks::page(conn, accounts::DEFAULT, first.1.as_deref(), 1)?;
+            let first = hooks::page(conn, accounts::DEFAULT, &hooks::Filter::default(), None, 1)?;
+            let second = hooks::page(
+                conn,
+                accounts::DEFAULT,
+                &hooks::Filter::default(),
+                first.1.as_deref(),
+                1,
+            )?;
             Ok((first, second))
         })
         .await
@@ -1321,7 +1327,7 @@ async fn a_callflow_is_found_by_the_dialled_number_or_takes_the_rest() {
         .unwrap();
     let again = insert(json!(["10005559999"])).await.unwrap();
     let (all, next) = store
-        .read(|conn| callflows::page(conn, accounts::DEFAULT, None, 10))
+        .read(|conn| callflows::page(conn, accounts::DEFAULT, None, 10, |_| true))
         .await
         .unwrap();
     let ids: Vec<_> = all.into_iter().map(|callflow| callflow.id).collect();

@@ -176,8 +176,10 @@ async fn finish(
     loop {
         let (_, health) = daemon.api("GET", "/health/ready", None).await;
         let live = health["data"]["switch"]["channels"].as_u64();
+        // What the call model has told may still be on its way into the database.
+        let queued = health["data"]["store"]["queued"].as_u64();
         let pending = books.pending();
-        if live == Some(0) && pending == 0 {
+        if live == Some(0) && queued == Some(0) && pending == 0 {
             break;
         }
         assert!(

@@ -124,10 +124,11 @@ pub(super) fn view(logged: &LoggedAttempt) -> Document {
     );
     if attempt.status.is_some() {
         put("resp_headers", headers(&attempt.resp_headers));
-        put(
-            "resp_body",
-            json!(String::from_utf8_lossy(&attempt.resp_body)),
-        );
+    }
+    // An acknowledgement by NATS has no status.
+    if attempt.status.is_some() || !attempt.resp_body.is_empty() {
+        let body = String::from_utf8_lossy(&attempt.resp_body);
+        put("resp_body", json!(body));
     }
     put("method", json!(delivery.verb.method()));
     if let Some(uri) = &attempt.uri {

@@ -6,6 +6,7 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
@@ -47,9 +48,21 @@ pub(super) enum Reach {
     Account(Arc<str>),
 }
 
+/// Changes the admin token of a running API.
+#[derive(Clone)]
+pub struct AdminToken(pub(super) Arc<Doorkeeper>);
+
+impl AdminToken {
+    /// Another token counts from now on; only its hash is kept. What was asked for with the one before goes on to
+    /// its end.
+    pub fn change(&self, admin_token: &str) {
+        self.0.change_admin(admin_token);
+    }
+}
+
 /// Knows the admin token, and who has tried too often.
 pub(super) struct Doorkeeper {
-    admin: [u8; 32],
+    admin: ArcSwap<[u8; 32]>,
     failures: DefaultKeyedRateLimiter<IpAddr>,
     /// Who has to wait, and until when. A std mutex: it is never held across an await.
     shut_out: Mutex<HashMap<IpAddr, Instant>>,
@@ -65,13 +78,13 @@ impl Doorkeeper {
 
     /// Another one for the same token, that lets an address fail so often before it has to wait.
     pub(super) fn forgiving(&self, failures: NonZeroU32) -> Self {
-        Self::knowing(self.admin, failures)
+        Self::knowing(**self.admin.load(), failures)
     }
 
     fn knowing(admin: [u8; 32], failures: NonZeroU32) -> Self {
         let quota = Quota::per_second(FAILURES_PER_SECOND).allow_burst(failures);
         Self {
-            admin,
+            admin: ArcSwap::from_pointee(admin),
             failures: RateLimiter::hashmap(quota),
             shut_out: Mutex::default(),
             welcome: Mutex::default(),
@@ -80,7 +93,13 @@ impl Doorkeeper {
 
     /// Whether `hash` is the admin token's. Takes as long whatever it is.
     fn is_admin(&self, hash: &[u8; 32]) -> bool {
-        self.admin.ct_eq(hash).into()
+        self.admin.load().ct_eq(hash).into()
+    }
+
+    /// Another admin token counts from now on, and the one before no more.
+    fn change_admin(&self, admin_token: &str) {
+        self.admin.store(Arc::new(hash(admin_token)));
+        self.welcome().clear();
     }
 
     /// Refuses an address that has failed too often, before its next guess is looked at.

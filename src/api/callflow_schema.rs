@@ -4,8 +4,9 @@
 use serde_json::{Value, json};
 
 use super::callflows::OUTCOMES;
+use super::openapi::written_webhook;
 use super::route::{list_of, schema};
-use crate::callflow::{Children, Field, Kind, Module, modules};
+use crate::callflow::{Category, Children, Field, Kind, Module, modules};
 use crate::hook::Document;
 
 /// The schemas of callflows, of a node of a flow, and of each module's node.
@@ -36,9 +37,40 @@ pub(super) fn schemas() -> Document {
             "type": "object",
             "properties": {
                 "id": text(), "name": {}, "numbers": list_of(text()),
+                "modules": {
+                    "type": "array", "items": text(),
+                    "description": "Each module that it has and does not skip, once",
+                },
+                "nodes": { "type": "integer", "minimum": 0, "description": "How many modules it has in all" },
                 "created": gregorian(), "modified": gregorian(),
             },
-            "required": ["id", "numbers", "created", "modified"],
+            "required": ["id", "numbers", "modules", "nodes", "created", "modified"],
+        },
+        "CallflowModule": {
+            "type": "object",
+            "properties": {
+                "id": { "type": "string", "enum": modules().iter().map(|module| module.id).collect::<Vec<_>>() },
+                "name": text(), "description": text(),
+                "category": {
+                    "type": "string",
+                    "enum": Category::ALL.iter().map(|category| category.name()).collect::<Vec<_>>(),
+                },
+                "children": {
+                    "type": "object",
+                    "properties": {
+                        "keys": list_of(json!({
+                            "type": "object",
+                            "properties": { "id": text(), "name": text() },
+                            "required": ["id", "name"],
+                        })),
+                        "digits": { "type": "boolean", "description": "Whether what is pressed is a key too" },
+                        "ends": { "type": "boolean", "description": "Whether the flow ends here" },
+                    },
+                    "required": ["keys", "digits", "ends"],
+                },
+                "data": { "type": "object", "description": "JSON Schema of a node's `data`" },
+            },
+            "required": ["id", "name", "description", "category", "children", "data"],
         },
         "FlowNode": { "oneOf": nodes.collect::<Vec<_>>() },
         "CallflowTest": {
@@ -64,6 +96,10 @@ pub(super) fn schemas() -> Document {
                             "description": "That of users and mailboxes, where none is configured",
                         },
                     },
+                },
+                "flow": {
+                    "type": ["object", "null"],
+                    "description": "What is walked instead of the flow that is stored",
                 },
             },
             "required": ["call"],
@@ -97,21 +133,16 @@ fn name_of(module: &Module) -> String {
 
 /// A node that is this module.
 fn node(module: &Module) -> Value {
-    let mut data = Document::new();
-    for field in module.fields {
-        data.insert(field.name.into(), describe(field));
-    }
-    data.insert("skip_module".into(), json!({ "type": ["boolean", "null"] }));
-    let needed: Vec<&str> = (module.fields.iter())
-        .filter(|field| field.required)
-        .map(|field| field.name)
-        .collect();
-    let (kinds, required) = match needed.is_empty() {
-        true => (json!(["object", "null"]), json!(["module"])),
-        false => (json!("object"), json!(["module", "data"])),
+    let mut data = data_of(module);
+    let required = match data["required"].as_array().is_some_and(Vec::is_empty) {
+        true => {
+            data["type"] = json!(["object", "null"]);
+            json!(["module"])
+        }
+        false => json!(["module", "data"]),
     };
     let keys = match module.children {
-        Children::Default => "^_$",
+        Children::Default | Children::Unanswered | Children::Skipped => "^_$",
         Children::Outcome => "^(?:success|failure|_)$",
         Children::Digits => "^(?:[0-9*#]{1,16}|timeout|_)$",
     };
@@ -120,7 +151,7 @@ fn node(module: &Module) -> Value {
         "description": module.description,
         "properties": {
             "module": { "type": "string", "enum": [module.id] },
-            "data": { "type": kinds, "properties": data, "required": needed },
+            "data": data,
             "children": {
                 "type": ["object", "null"],
                 "propertyNames": { "pattern": keys },
@@ -129,6 +160,25 @@ fn node(module: &Module) -> Value {
         },
         "required": required,
     })
+}
+
+/// What the data of a node that is this module may be.
+pub(super) fn data_of(module: &Module) -> Value {
+    let mut data = object_of(module.fields);
+    data["properties"]["skip_module"] = json!({ "type": ["boolean", "null"] });
+    data
+}
+
+/// An object with these fields.
+fn object_of(fields: &[Field]) -> Value {
+    let described: Document = (fields.iter())
+        .map(|field| (field.name.to_owned(), describe(field)))
+        .collect();
+    let needed: Vec<&str> = (fields.iter())
+        .filter(|field| field.required)
+        .map(|field| field.name)
+        .collect();
+    json!({ "type": "object", "properties": described, "required": needed })
 }
 
 /// Text that goes to the switch: one line that does not begin with `%`, with `${NAME}` for channel variables.
@@ -161,11 +211,9 @@ fn describe(field: &Field) -> Value {
         Kind::Yes => json!({ "type": "boolean" }),
         Kind::OneOf(words) => json!({ "type": "string", "enum": words }),
         Kind::Object => json!({ "type": "object" }),
-        Kind::List => json!({ "type": "array" }),
+        Kind::List(fields) => list_of(object_of(fields)),
         // As in a webhook.
-        Kind::Hook => {
-            json!({ "$ref": format!("#/components/schemas/WebhookWritten/properties/{}", field.name) })
-        }
+        Kind::Hook => written_webhook()["properties"][field.name].clone(),
     };
     // To leave a field out and to say null of it are the same.
     if !field.required {
@@ -174,6 +222,7 @@ fn describe(field: &Field) -> Value {
         }
         if let Some(kind) = described.get_mut("type") {
             *kind = match kind.take() {
+                Value::Array(kinds) if kinds.contains(&json!("null")) => kinds.into(),
                 Value::Array(mut kinds) => {
                     kinds.push(json!("null"));
                     kinds.into()

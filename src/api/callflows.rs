@@ -10,6 +10,7 @@ use super::auth::Scope;
 use super::envelope::{Data, Problem, Reply};
 use super::query::Query;
 use super::route::{Route, schema};
+use crate::call::digits;
 use crate::callflow::{Flow, Rules, check_callflow, dry_run};
 use crate::hook::{Document, Mistakes};
 use crate::registry::merged;
@@ -24,6 +25,11 @@ pub(super) const OUTCOMES: &[&str] = &["queued", "success", "failure", "timeout"
 pub(super) fn routes() -> Vec<Route> {
     vec![
         Route::get(ALL, list, "The callflows of an account")
+            .query(
+                "search",
+                "Only those whose name or one of whose numbers holds this, in any case",
+                json!({ "type": "string" }),
+            )
             .gives_pages_of(schema("CallflowSummary")),
         Route::put(ALL, create, "Make a callflow")
             .takes(schema("CallflowWritten"))
@@ -56,10 +62,14 @@ async fn list(State(api): State<ApiState>, scope: Scope, query: Query) -> Result
     let paging = query.paging(&mut mistakes);
     Query::refuse(mistakes)?;
     let (start, size) = (paging.start_key.clone(), paging.size);
+    let search = query.text("search").map(str::to_lowercase);
     let (page, next) = api
         .store
         .read(move |connection| {
-            callflows::page(connection, &scope.account_id, start.as_deref(), size)
+            let found = |callflow: &StoredCallflow| {
+                (search.as_deref()).is_none_or(|text| holds(&callflow.document, text))
+            };
+            callflows::page(connection, &scope.account_id, start.as_deref(), size, found)
         })
         .await?;
     let begins_with = page.first().map(|callflow| &*callflow.id);
@@ -152,9 +162,13 @@ async fn walk(
 ) -> Result<Reply, Problem> {
     let call = described(&data)?;
     let callflow = find(&api, scope).await?;
-    let flow = callflow.document.get("flow").unwrap_or(&Value::Null);
-    // As it would be read when a call comes: it may have been stored by another version.
-    let flow = Flow::read(flow, &Rules::running()).map_err(Problem::validation)?;
+    let stored = || callflow.document.get("flow").unwrap_or(&Value::Null);
+    let flow = match data.get("flow").filter(|flow| !flow.is_null()) {
+        Some(flow) => Flow::read(flow, &Rules::stored()),
+        // As it would be read when a call comes: it may have been stored by another version.
+        None => Flow::read(stored(), &Rules::running()),
+    };
+    let flow = flow.map_err(Problem::validation)?;
     let domain = api.domain.as_deref().or(call["domain"].as_str());
     Ok(Reply::new(json!({ "steps": dry_run(&flow, call, domain) })))
 }
@@ -267,7 +281,42 @@ fn summary(callflow: &StoredCallflow) -> Document {
     view.retain(|field, _| {
         ["id", "name", "numbers", "created", "modified"].contains(&field.as_str())
     });
+    let (mut modules, mut nodes) = (Vec::new(), 0);
+    if let Some(flow) = callflow.document.get("flow") {
+        count(flow, &mut modules, &mut nodes);
+    }
+    view.insert("modules".into(), json!(modules));
+    view.insert("nodes".into(), json!(nodes));
     view
+}
+
+/// Counts the nodes of a flow, and names each module that is not skipped once.
+fn count<'a>(node: &'a Value, modules: &mut Vec<&'a str>, nodes: &mut usize) {
+    *nodes += 1;
+    let module = node["module"].as_str().unwrap_or_default();
+    if node["data"]["skip_module"] != true && !modules.contains(&module) {
+        modules.push(module);
+    }
+    let children = node["children"].as_object();
+    for child in children.into_iter().flat_map(Document::values) {
+        count(child, modules, nodes);
+    }
+}
+
+/// Whether the name or a number of a callflow holds `text`, which is in lower case. A number is found as it is
+/// written, and by its digits.
+fn holds(callflow: &Document, text: &str) -> bool {
+    let name = callflow.get("name").and_then(Value::as_str);
+    let pressed = digits(text);
+    let is_number = !pressed.is_empty() && !text.contains(char::is_alphabetic);
+    let mut numbers = (callflow.get("numbers").and_then(Value::as_array))
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str);
+    name.is_some_and(|name| name.to_lowercase().contains(text))
+        || numbers.any(|number| {
+            number.to_lowercase().contains(text) || is_number && digits(number).contains(&*pressed)
+        })
 }
 
 /// Another one with every change.

@@ -8,8 +8,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::sync::{Notify, mpsc};
 
+use super::activity::{Activity, Minute};
 use crate::hook::{Delivery, Record, WebhookId};
 use crate::store::attempts::{Attempt, AttemptResult};
+use crate::store::stats::Outcome;
 use crate::time::{Clock, Timestamp};
 use crate::trigger::Trigger;
 
@@ -158,16 +160,36 @@ struct Inside {
 ///
 /// A std mutex: it is held for a push, never across an await.
 #[derive(Debug, Clone)]
-pub struct Feed(Arc<Mutex<Inside>>);
+pub struct Feed {
+    inside: Arc<Mutex<Inside>>,
+    activity: Activity,
+}
 
 impl Feed {
     /// A feed that begins now.
     pub fn new(clock: &Clock) -> Self {
-        Self(Arc::new(Mutex::new(Inside {
+        let inside = Inside {
             // Ids of this run are above those of any run before it.
             last_id: clock.now().0,
             ..Inside::default()
-        })))
+        };
+        Self {
+            inside: Arc::new(Mutex::new(inside)),
+            activity: Activity::default(),
+        }
+    }
+
+    /// Counts what was attempted before the daemon was started, so that a hook's last hour goes on.
+    pub fn remember(&self, outcomes: &[Outcome]) {
+        for outcome in outcomes {
+            self.activity.count(outcome);
+        }
+    }
+
+    /// The last hour of a hook, by the number of its queue: succeeded and failed attempts of each minute, oldest
+    /// first; empty where there were none.
+    pub(super) fn last_hour(&self, queue: i64, now: Timestamp) -> Vec<Minute> {
+        self.activity.of(queue, now)
     }
 
     /// Something happened that somebody wants: the fact, and each delivery of it.
@@ -193,6 +215,11 @@ impl Feed {
 
     /// An attempt was made, or it was decided that none is made.
     pub fn attempted(&self, delivery: &Delivery, attempt: &Attempt) {
+        self.activity.count(&Outcome {
+            queue: delivery.queue,
+            at: attempt.at,
+            result: attempt.result,
+        });
         let what = What::Attempt {
             about: About::of(delivery),
             made: Made {
@@ -232,7 +259,7 @@ impl Feed {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inside> {
-        self.0.lock().expect("no panic while it is held")
+        self.inside.lock().expect("no panic while it is held")
     }
 }
 

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::ApiState;
 use super::envelope::Reply;
 use super::route::Route;
+use crate::store::StoreHealth;
 use crate::time::Timestamp;
 
 /// How the connection to the switch is.
@@ -53,14 +54,17 @@ async fn live() -> Reply {
     Reply::new(json!({ "live": true, "version": env!("CARGO_PKG_VERSION") }))
 }
 
-/// 200 where switch and store work, 503 where one of them does not. Either way what each of them says.
+/// 200 where switch and store work, 503 where one of them does not, with the reasons. Either way what each of them
+/// says.
 async fn ready(State(api): State<ApiState>) -> Reply {
     let switch = (api.health.switch)();
     let store = api.store.health();
     let delivery = api.delivery.stats();
-    let is_ready = switch.connected && store.stalled_since.is_none();
+    let reasons = reasons(&switch, &store);
+    let is_ready = reasons.is_empty();
     let data = json!({
         "ready": is_ready,
+        "reasons": reasons,
         "switch": {
             "connected": switch.connected,
             "since": instant(switch.since),
@@ -86,6 +90,23 @@ async fn ready(State(api): State<ApiState>) -> Reply {
         true => StatusCode::OK,
         false => StatusCode::SERVICE_UNAVAILABLE,
     })
+}
+
+/// Why it does not do its work just now, for people; nothing where it does.
+fn reasons(switch: &SwitchHealth, store: &StoreHealth) -> Vec<String> {
+    let mut reasons = Vec::new();
+    if !switch.connected {
+        let why = switch.last_error.as_deref().unwrap_or("not yet");
+        reasons.push(format!("the switch is not connected: {why}"));
+    }
+    if let Some(since) = store.stalled_since {
+        let since = since.rfc3339(&TimeZone::UTC);
+        let why = store.last_error.as_deref().unwrap_or("it is slow");
+        reasons.push(format!(
+            "the database has taken nothing since {since}: {why}; look at the disk of [store] path"
+        ));
+    }
+    reasons
 }
 
 fn instant(at: Option<Timestamp>) -> Value {

@@ -6,13 +6,17 @@
 //! the router and `openapi.json` are both made from those lists.
 
 mod accounts;
+mod activity;
 mod attempts;
 mod auth;
+mod callflow_modules;
 mod callflow_schema;
 mod callflows;
 mod calls;
 mod catalogue;
+mod channels;
 mod cors;
+mod endpoints;
 mod envelope;
 mod events;
 mod feed;
@@ -36,6 +40,7 @@ use std::sync::Arc;
 
 use axum::{Router, middleware};
 
+pub use auth::AdminToken;
 pub use feed::Feed;
 pub use health::{HealthSources, SwitchHealth};
 pub use server::serve;
@@ -65,6 +70,8 @@ pub struct ApiState {
     /// The domain of users and mailboxes in callflows; the call's own where there is none.
     domain: Option<Arc<str>>,
     clock: Clock,
+    /// What answers at paths that are not the API's.
+    pages: Router,
     /// True when the server stops: streams end then.
     stopping: watch::Sender<bool>,
 }
@@ -101,6 +108,7 @@ impl ApiState {
             cors_origins: Arc::default(),
             domain: None,
             clock,
+            pages: Router::new(),
             stopping: watch::Sender::new(false),
         }
     }
@@ -109,6 +117,11 @@ impl ApiState {
     pub fn with_login_failures(mut self, at_once: NonZeroU32) -> Self {
         self.doorkeeper = Arc::new(self.doorkeeper.forgiving(at_once));
         self
+    }
+
+    /// What changes the admin token later.
+    pub fn admin_token(&self) -> AdminToken {
+        AdminToken(Arc::clone(&self.doorkeeper))
     }
 
     /// Lets web pages of these origins (`https://ui.example.com`, or `*` for all) use the API.
@@ -121,6 +134,12 @@ impl ApiState {
     /// described call where there is none.
     pub fn with_domain(mut self, domain: Option<String>) -> Self {
         self.domain = domain.map(Into::into);
+        self
+    }
+
+    /// Answers with these pages beside the API, from the same origin.
+    pub fn with_pages(mut self, pages: Router) -> Self {
+        self.pages = pages;
         self
     }
 
@@ -138,11 +157,14 @@ fn routes() -> Vec<Route> {
         webhooks::routes(),
         attempts::routes(),
         calls::routes(),
+        channels::routes(),
+        endpoints::routes(),
         webhook_test::routes(),
         resend::routes(),
         secret::routes(),
         stats::routes(),
         callflows::routes(),
+        callflow_modules::routes(),
         accounts::routes(),
         tokens::routes(),
         sessions::routes(),
@@ -159,7 +181,7 @@ fn routes() -> Vec<Route> {
 /// Everything that answers requests.
 fn router(state: ApiState) -> Router {
     let origins = Arc::clone(&state.cors_origins);
-    let mut inner = Router::new();
+    let mut inner = state.pages.clone().with_state(());
     for route in routes() {
         inner = inner.route(route.path, route.handler);
     }

@@ -227,6 +227,8 @@ fn schemas() -> Document {
     webhook.insert("modified".into(), gregorian());
     webhook.insert("has_secret".into(), yes());
     webhook.insert("previous_secret_until".into(), gregorian());
+    let mut listed = shown.as_object().cloned().unwrap_or_default();
+    listed.insert("activity".into(), schema("Activity"));
     let account = json!({ "name": text(), "realm": maybe_text(), "numbers": list_of(text()) });
     let mut shown_account = account.as_object().cloned().unwrap_or_default();
     for (field, schema) in [
@@ -263,8 +265,34 @@ fn schemas() -> Document {
         },
         "WebhookSummary": {
             "type": "object",
-            "properties": shown,
+            "properties": listed,
             "required": ["id", "name", "uri", "hook", "enabled"],
+        },
+        "Activity": {
+            "type": "object",
+            "properties": {
+                "succeeded": number(), "failed": number(),
+                "minutes": {
+                    "description": "Succeeded and failed attempts of each of the last 60 minutes, oldest first; empty where there were none",
+                    "type": "array",
+                    "items": { "type": "array", "items": number(), "minItems": 2, "maxItems": 2 },
+                },
+                "last": {
+                    "oneOf": [
+                        { "type": "null" },
+                        {
+                            "type": "object",
+                            "properties": {
+                                "id": text(), "timestamp": gregorian(), "reason": text(),
+                                "result": words(AttemptResult::ALL.iter().map(|result| result.id())),
+                                "resp_status_code": text(),
+                            },
+                            "required": ["id", "timestamp", "result"],
+                        },
+                    ],
+                },
+            },
+            "required": ["succeeded", "failed", "minutes", "last"],
         },
         "Attempt": {
             "type": "object",
@@ -342,13 +370,14 @@ fn written_account() -> Value {
     })
 }
 
-fn written_webhook() -> Value {
+/// What may be written of a webhook.
+pub(super) fn written_webhook() -> Value {
     let optional = |kind: &str| json!({ "type": [kind, "null"] });
     let whole = |least: u64, most: u64| json!({ "type": ["integer", "null"], "minimum": least, "maximum": most });
     let uri = |kinds: Value| {
         json!({
             "type": kinds, "format": "uri", "maxLength": 2_048,
-            "pattern": "^[hH][tT][tT][pP][sS]?://[^@]+$",
+            "pattern": "^(?:[hH][tT][tT][pP][sS]?://[^@]+|[nN][aA][tT][sS]://.+)$",
         })
     };
     let any_case = |ids: Vec<&str>| {

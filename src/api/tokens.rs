@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
-use tracing::error;
+use tracing::{error, info};
 
 use super::ApiState;
 use super::auth::{Scope, hash};
@@ -95,6 +95,7 @@ async fn revoke(State(api): State<ApiState>, scope: Scope) -> Result<Reply, Prob
         })
         .await?;
     let mut token = revoked.ok_or_else(unknown)?;
+    info!(account_id = %scope.account_id, token_id = row, "a token was revoked");
     token.revoked = Some(api.clock.now());
     Ok(Reply::new(view(&token)))
 }
@@ -140,15 +141,20 @@ async fn make(
         Problem::unavailable("The system has no randomness to make a token of; try again")
     })?;
     let token = URL_SAFE_NO_PAD.encode(bytes);
-    let (account_id, prefix, hash) = (
+    let (account, prefix, hash) = (
         Arc::clone(account_id),
         token[..SHOWN].to_owned(),
         hash(&token),
     );
     let stored = api
         .store
-        .write(move |tx| tokens::insert(tx, Some(&account_id), kind, &prefix, hash))
+        .write(move |tx| tokens::insert(tx, Some(&account), kind, &prefix, hash))
         .await?;
+    let what = match kind {
+        TokenKind::Token => "a token",
+        TokenKind::ApiKey => "an API key",
+    };
+    info!(%account_id, token_id = stored.id, "{what} was made");
     Ok((token, stored))
 }
 

@@ -6,12 +6,14 @@ use axum::extract::State;
 use serde_json::{Value, json};
 
 use super::ApiState;
+use super::attempts;
 use super::auth::Scope;
 use super::envelope::{Data, Problem, Reply};
 use super::query::Query;
 use super::route::{Route, list_of, schema};
 use crate::hook::{Document, Hook, Mistakes, Secret};
-use crate::store::{accounts, hooks};
+use crate::store::attempts::LoggedAttempt;
+use crate::store::{accounts, hooks, stats};
 
 const ALL: &str = "/v2/accounts/{account_id}/webhooks";
 const ONE: &str = "/v2/accounts/{account_id}/webhooks/{webhook_id}";
@@ -27,7 +29,22 @@ pub(super) fn routes() -> Vec<Route> {
     let ids = || list_of(json!({ "type": "string" }));
     vec![
         Route::get(ALL, list, "The webhooks of an account")
-            .gives_pages_of(schema("WebhookSummary")),
+            .gives_pages_of(schema("WebhookSummary"))
+            .query(
+                "activity",
+                "Whether each says how it fared: its last attempt, and the last hour minute by minute",
+                json!({ "type": "boolean" }),
+            )
+            .query(
+                "search",
+                "Only those in whose name, description or uri this stands, in any case",
+                json!({ "type": "string" }),
+            )
+            .query(
+                "auto_disabled",
+                "Only those that were auto-disabled, or only those that were not",
+                json!({ "type": "boolean" }),
+            ),
         Route::put(ALL, create, "Make a webhook")
             .takes(schema("WebhookWritten"))
             .gives(schema("Webhook"))
@@ -64,11 +81,23 @@ pub(super) fn routes() -> Vec<Route> {
 async fn list(State(api): State<ApiState>, scope: Scope, query: Query) -> Result<Reply, Problem> {
     let mut mistakes = Mistakes::default();
     let paging = query.paging(&mut mistakes);
+    let with_activity = query.yes("activity", &mut mistakes).unwrap_or(false);
+    let filter = hooks::Filter {
+        search: query.text("search").map(str::to_owned),
+        auto_disabled: query.yes("auto_disabled", &mut mistakes),
+    };
     Query::refuse(mistakes)?;
     let (start, size) = (paging.start_key.clone(), paging.size);
-    let (page, next) = api
+    let (page, last, next) = api
         .store
-        .read(move |connection| hooks::page(connection, &scope.account_id, start.as_deref(), size))
+        .read(move |connection| {
+            let account = &scope.account_id;
+            let (page, next) = hooks::page(connection, account, &filter, start.as_deref(), size)?;
+            let listed = page.iter().filter(|_| with_activity);
+            let last = listed.map(|hook| stats::last_attempt(connection, hook.key));
+            let last = last.collect::<Result<Vec<_>, _>>()?;
+            Ok((page, last, next))
+        })
         .await?;
     let begins_with = page.first().map(|hook| &*hook.id);
     if let Some(start) = &paging.start_key
@@ -76,12 +105,28 @@ async fn list(State(api): State<ApiState>, scope: Scope, query: Query) -> Result
     {
         return Err(Problem::unknown_start_key(start));
     }
-    let items = page.iter().map(|hook| hook.summary().into());
+    let mut items: Vec<Document> = page.iter().map(Hook::summary).collect();
+    for ((item, hook), last) in items.iter_mut().zip(&page).zip(&last) {
+        item.insert("activity".into(), activity(&api, hook, last.as_ref()));
+    }
     Ok(Reply::page(
-        items,
+        items.into_iter().map(Value::from),
         paging.start_key,
         next.map(|id| id.as_ref().into()),
     ))
+}
+
+/// How a hook fared: its last attempt, and the last hour.
+fn activity(api: &ApiState, hook: &Hook, last: Option<&LoggedAttempt>) -> Value {
+    const SHOWN: &[&str] = &["id", "timestamp", "result", "resp_status_code", "reason"];
+    let minutes = api.feed.last_hour(hook.key, api.clock.now());
+    let all = |which: usize| minutes.iter().map(|one| u64::from(one[which])).sum::<u64>();
+    let last = last.map(|last| {
+        let mut last = attempts::view(last);
+        last.retain(|field, _| SHOWN.contains(&field.as_str()));
+        last
+    });
+    json!({ "succeeded": all(0), "failed": all(1), "minutes": minutes, "last": last })
 }
 
 async fn create(

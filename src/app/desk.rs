@@ -11,6 +11,7 @@ use crate::callflow::{Desk, DeskError, StoredFlow, WebhookAction, WebhookAnswer}
 use crate::delivery::Seen;
 use crate::hook::{Hook, Router, WebhookId};
 use crate::registry::Registry;
+use crate::store::attempts::AttemptResult;
 use crate::store::{Intake, Store, StoreError, callflows};
 use crate::time::Clock;
 
@@ -38,6 +39,7 @@ impl Waiting {
         };
         // The call may have gone on meanwhile.
         let _ = sender.send(WebhookAnswer {
+            success: seen.attempt.result == AttemptResult::Success,
             status: seen.attempt.status,
             body: seen.body.clone(),
             duration: seen.attempt.duration,

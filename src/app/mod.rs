@@ -21,21 +21,28 @@ use self::desk::{House, Waiting};
 use self::pipeline::Pipeline;
 pub use self::pipeline::PipelineStats;
 pub use self::replay::{Match, Played, Replay};
-use crate::api::{self, ApiState, Feed, HealthSources, SwitchHealth};
+use crate::api::{self, AdminToken, ApiState, Feed, HealthSources, SwitchHealth};
 use crate::call::{Fact, Payload, Rules, TrackerConfig};
 use crate::callflow::{self, CallflowConfig};
-use crate::config::Config;
+use crate::config::{Changes, Config};
+use crate::console;
 use crate::delivery::{
     Backoff, DeliveryConfig, DeliveryHandle, Dispatcher, Guard, Inputs, SendConfig, Sender,
     SwitchOff,
 };
-use crate::esl::{Client, ClientConfig, CommandError, Limits, Password, StatusReader};
+use crate::esl::{
+    Client, ClientConfig, CommandError, Credentials, Limits, Login, Password, StatusReader,
+};
 use crate::hook::{Index, RateLimit, Router};
 use crate::registry::Registry;
-use crate::store::{Store, StoreConfig, StoreError, channels, hooks};
+use crate::store::{Store, StoreConfig, StoreError, channels, hooks, stats};
 use crate::time::Clock;
 use crate::timeline::Scribe;
 use crate::trigger::Trigger;
+
+/// How far back attempts before the start count to a hook's last hour, and how many are read for that at most.
+const LAST_HOUR: Duration = Duration::from_secs(3_600);
+const MOST_REMEMBERED: usize = 50_000;
 
 /// Why the daemon did not start.
 #[derive(Debug, thiserror::Error)]
@@ -83,6 +90,9 @@ pub struct App {
     api_address: SocketAddr,
     store: Store,
     delivery: DeliveryHandle,
+    sender: Sender,
+    login: Login,
+    admin_token: AdminToken,
     link: StatusReader,
     stop_reading: watch::Sender<bool>,
     stop_api: watch::Sender<bool>,
@@ -91,7 +101,8 @@ pub struct App {
     serving: JoinHandle<()>,
     /// Calls that the dialplan hands over; `None` where it cannot.
     calling: Option<JoinHandle<()>>,
-    shutdown_timeout: Duration,
+    /// What is in force.
+    config: Config,
 }
 
 impl App {
@@ -124,6 +135,12 @@ impl App {
         let admin_token = admin_token(&config)?;
         info!(hooks = index.len(), database = %config.store.path.display(), "the store is open");
         let feed = Feed::new(&clock);
+        let an_hour_ago = clock.now().before(LAST_HOUR);
+        feed.remember(
+            &store
+                .read(move |conn| stats::recent(conn, an_hour_ago, MOST_REMEMBERED))
+                .await?,
+        );
         let waiting = Waiting::default();
         let (shown, waited_for) = (feed.clone(), waiting.clone());
         let dispatcher = dispatcher.watched_by(move |seen| {
@@ -133,7 +150,7 @@ impl App {
 
         let legs = store.read(channels::all).await?;
         let client = Client::new(client_config(&config, clock.clone())?)?;
-        let link = client.status();
+        let (link, login) = (client.status(), client.login());
         let pipeline = Pipeline::new(
             client,
             tracker_config(&config),
@@ -150,12 +167,13 @@ impl App {
             Arc::clone(&registry),
             store.clone(),
             delivery.clone(),
-            sender,
+            sender.clone(),
             admin_token,
             health_sources(link.clone(), pipeline_stats),
             clock.clone(),
         )
         .with_feed(feed.clone())
+        .with_pages(console::router())
         .with_cors_origins(config.api.cors_origins.clone())
         .with_domain(callflow_config(&config).domain);
         let (stop_reading, reading_stops) = watch::channel(false);
@@ -181,6 +199,9 @@ impl App {
             api_address,
             store,
             delivery,
+            sender,
+            login,
+            admin_token: state.admin_token(),
             link,
             stop_reading,
             stop_api,
@@ -188,13 +209,40 @@ impl App {
             calling,
             serving: tokio::spawn(api::serve(listener, state, raised(api_stops))),
             reading: tokio::spawn(pipeline.run(legs, raised(reading_stops))),
-            shutdown_timeout: config.delivery.shutdown_timeout_ms.0,
+            config,
         })
     }
 
     /// Where the API listens.
     pub fn api_address(&self) -> SocketAddr {
         self.api_address
+    }
+
+    /// Takes over what another configuration changes, as far as that is possible without a restart, and says
+    /// what that was. A login that is under way or fails is made again with the new password; a connection that
+    /// is up stays up.
+    ///
+    /// # Errors
+    /// Something in it cannot be used: nothing is changed.
+    pub fn reload(&mut self, new: Config) -> Result<Changes, StartError> {
+        let mut config = self.config.clone();
+        let changes = config.adopt(new);
+        // What can fail comes first.
+        let credentials = credentials(&config)?;
+        let admin_token = admin_token(&config)?;
+        self.sender
+            .configure(&send_config(&config), guard(&config))?;
+        self.login.change(credentials);
+        self.admin_token.change(&admin_token);
+        self.delivery.configure(delivery_config(&config));
+        let StoreConfig {
+            retention,
+            max_attempts_rows,
+            ..
+        } = store_config(&config);
+        self.store.keep(retention, max_attempts_rows);
+        self.config = config;
+        Ok(changes)
     }
 
     /// How things are, in a line: for the service manager.
@@ -222,7 +270,8 @@ impl App {
     pub async fn stop(self) -> Result<(), StoreError> {
         self.stop_api.send_replace(true);
         self.delivery.stop();
-        let sending = tokio::time::timeout(self.shutdown_timeout, self.sending);
+        let sending =
+            tokio::time::timeout(self.config.delivery.shutdown_timeout_ms.0, self.sending);
         if sending.await.is_err() {
             warn!("requests are still under way; they will be made again at the next start");
         }
@@ -440,6 +489,7 @@ fn store_config(config: &Config) -> StoreConfig {
     };
     store.retention = Duration::from_secs(u64::from(config.store.retention_days) * 86_400);
     store.max_attempts_rows = config.store.max_attempts_rows;
+    store.stall_timeout = config.store.stall_timeout_ms.0;
     store
 }
 
@@ -510,6 +560,12 @@ fn limits(config: &Config) -> Limits {
         head: usize::try_from(config.switch.max_header_bytes).unwrap_or(usize::MAX),
         body: usize::try_from(config.switch.max_body_bytes).unwrap_or(usize::MAX),
     }
+}
+
+/// How we log in at the switch.
+fn credentials(config: &Config) -> Result<Credentials, CommandError> {
+    let password = Password::new(config.switch.password.0.clone())?;
+    Credentials::new(config.switch.user.as_deref(), &password)
 }
 
 /// How the switch is reached, as the configuration says.

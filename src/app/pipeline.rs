@@ -393,8 +393,7 @@ impl Pipeline {
             }
             self.store(intake).await;
         }
-        let live = self.tracker.live_legs() as u64;
-        self.stats.live_legs.store(live, Ordering::Relaxed);
+        self.count_legs();
     }
 
     async fn store(&mut self, intake: Intake) {
@@ -453,6 +452,12 @@ impl Pipeline {
         for problem in self.tracker.restore(states) {
             warn!("{problem}");
         }
+        self.count_legs();
+    }
+
+    fn count_legs(&self) {
+        let live = self.tracker.live_legs() as u64;
+        self.stats.live_legs.store(live, Ordering::Relaxed);
     }
 }
 

@@ -23,19 +23,14 @@ pub struct StoredFlow {
 /// What came of the first attempt of an action.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WebhookAnswer {
-    /// The status, where there was an answer.
+    /// Whether it arrived.
+    pub success: bool,
+    /// The status of an HTTP answer.
     pub status: Option<u16>,
     /// The answer's body, at most 64 KiB of it; only a GET's is looked at.
     pub body: Bytes,
     /// How long the request took.
     pub duration: Duration,
-}
-
-impl WebhookAnswer {
-    /// 2xx.
-    pub fn is_success(&self) -> bool {
-        matches!(self.status, Some(200..=299))
-    }
 }
 
 /// Why the house cannot do it now. The call goes on without.

@@ -22,7 +22,7 @@ pub use action::{ActionError, EVENT_SUBCLASS, WebhookAction, action_of_event};
 pub use desk::{Desk, DeskError, StoredFlow, WebhookAnswer};
 pub use dry::{Step, dry_run};
 pub use flow::{Flow, Rules, check_callflow};
-pub use modules::{Children, Module, modules};
+pub use modules::{Category, Children, Module, modules};
 pub use runner::{CallflowConfig, REMOTE_MODULES};
 pub use schema::{Field, Kind};
 pub use server::{CallflowStats, serve};

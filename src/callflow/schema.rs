@@ -23,14 +23,14 @@ pub enum Kind {
     OneOf(&'static [&'static str]),
     /// An object; what is in it the module says itself.
     Object,
-    /// A list; what is in it the module says itself.
-    List,
+    /// A list of objects with these fields; how many, the module says itself.
+    List(&'static [Field]),
     /// What a webhook says in its own words: checked as a webhook's field is.
     Hook,
 }
 
 /// One field of a module's data.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Field {
     /// Its name.
     pub name: &'static str,
@@ -107,7 +107,7 @@ impl Notes<'_> {
             Kind::Yes => value.is_boolean() || self.refuse_type(field, "boolean"),
             Kind::OneOf(words) => self.one_of(field, value, words),
             Kind::Object => value.is_object() || self.refuse_type(field, "object"),
-            Kind::List => value.is_array() || self.refuse_type(field, "array"),
+            Kind::List(fields) => self.list(field, value, fields),
             Kind::Hook => true,
         }
     }
@@ -175,6 +175,27 @@ impl Notes<'_> {
         false
     }
 
+    fn list(&mut self, field: &str, value: &Value, fields: &[Field]) -> bool {
+        let Some(items) = value.as_array() else {
+            return self.refuse_type(field, "array");
+        };
+        let mut right = true;
+        for (index, item) in items.iter().enumerate() {
+            for wanted in fields {
+                let name = format!("{field}.{index}.{}", wanted.name);
+                match item.get(wanted.name).filter(|value| !value.is_null()) {
+                    Some(value) => right &= self.check(&name, wanted.kind, value),
+                    None if wanted.required => {
+                        self.say(&name, "required", MISSING);
+                        right = false;
+                    }
+                    None => {}
+                }
+            }
+        }
+        right
+    }
+
     fn one_of(&mut self, field: &str, value: &Value, words: &[&str]) -> bool {
         if value.as_str().is_some_and(|word| words.contains(&word)) {
             return true;
@@ -190,6 +211,7 @@ impl Notes<'_> {
     }
 }
 
+const MISSING: &str = "Field is required but missing";
 const NO_WORD: &str = "Value must be letters, digits and _ . + * # @ - only";
 const NO_SOUND: &str = "Value must not hold blanks or quotes";
 
@@ -242,7 +264,7 @@ impl Data {
                     document.insert(field.name.into(), default);
                 }
                 (None, None) if field.required => {
-                    notes.say(field.name, "required", "Field is required but missing");
+                    notes.say(field.name, "required", MISSING);
                 }
                 (None, None) => {}
             }

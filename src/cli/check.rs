@@ -3,19 +3,27 @@
 use std::process::ExitCode;
 
 use switchhook::app::client_config;
-use switchhook::config::Config;
+use switchhook::config::{Config, Loaded};
 use switchhook::esl::Client;
 use switchhook::store;
 use switchhook::time::Clock;
 use tokio::net::TcpListener;
 
-use super::{EXIT_FAILURE, runtime};
+use super::{EXIT_FAILURE, running, runtime};
 
-pub(super) fn run(config: Config) -> ExitCode {
-    let checked = runtime().map(|runtime| runtime.block_on(check(&config)));
-    match checked {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(EXIT_FAILURE),
+#[derive(clap::Args)]
+pub(super) struct Options {
+    /// Ask the running daemon how it is, by [api] listen of this configuration
+    #[arg(long)]
+    running: bool,
+}
+
+pub(super) fn run(loaded: &Loaded, options: &Options) -> ExitCode {
+    if options.running {
+        return running::run(&loaded.config);
+    }
+    match runtime() {
+        Ok(runtime) => runtime.block_on(check(loaded)).exit_code(),
         Err(error) => {
             eprintln!("cannot start: {error}");
             ExitCode::from(EXIT_FAILURE)
@@ -24,9 +32,10 @@ pub(super) fn run(config: Config) -> ExitCode {
 }
 
 /// Checks everything, and goes on after what is wrong.
-async fn check(config: &Config) -> bool {
-    let mut report = Report { good: true };
-    report.line("configuration", Ok("no mistakes".into()));
+async fn check(loaded: &Loaded) -> Report {
+    let config = &loaded.config;
+    let mut report = Report::default();
+    report.line("configuration", Ok(no_mistakes(loaded)));
     let path = &config.store.path;
     let database = store::inspect(path).map(|found| format!("{} ({found})", path.display()));
     report.line("database", database.map_err(|error| error.to_string()));
@@ -38,7 +47,14 @@ async fn check(config: &Config) -> bool {
         "" => report.line("[outbound] listen", Ok("switched off".into())),
         listen => report.line("[outbound] listen", port(listen, running).await),
     }
-    report.good
+    report
+}
+
+fn no_mistakes(loaded: &Loaded) -> String {
+    match loaded.files.is_empty() {
+        true => "no file, the defaults".to_owned(),
+        false => format!("no mistakes in {}", loaded.files.join(", ")),
+    }
 }
 
 async fn switch(config: &Config) -> Result<String, String> {
@@ -66,18 +82,36 @@ async fn port(address: &str, running: bool) -> Result<String, String> {
     }
 }
 
-struct Report {
-    good: bool,
+/// Lines, and whether all that they say is right.
+#[derive(Default)]
+pub(super) struct Report {
+    has_wrong: bool,
 }
 
 impl Report {
-    fn line(&mut self, what: &str, found: Result<String, String>) {
+    pub(super) fn line(&mut self, what: &str, found: Result<String, String>) {
         match found {
             Ok(found) => say!("ok     {what}: {found}"),
             Err(problem) => {
-                self.good = false;
+                self.has_wrong = true;
                 say!("WRONG  {what}: {problem}");
             }
+        }
+    }
+
+    /// Says what somebody should know who has nothing to mend here.
+    pub(super) fn note(&self, what: &str, found: &str) {
+        say!("note   {what}: {found}");
+    }
+
+    pub(super) fn is_good(&self) -> bool {
+        !self.has_wrong
+    }
+
+    pub(super) fn exit_code(&self) -> ExitCode {
+        match self.has_wrong {
+            false => ExitCode::SUCCESS,
+            true => ExitCode::from(EXIT_FAILURE),
         }
     }
 }

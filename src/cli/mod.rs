@@ -6,12 +6,15 @@ macro_rules! say {
 }
 
 mod check;
+mod config;
 mod demo;
 mod explain;
+mod log;
 mod manage;
 mod record;
 mod replay;
 mod rest;
+mod running;
 mod serve;
 
 use std::path::{Path, PathBuf};
@@ -19,8 +22,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use manage::Order;
-use switchhook::config::{Config, LogFormat};
-use tracing_subscriber::EnvFilter;
+use switchhook::config::{Config, Loaded};
 
 /// Wrong configuration or arguments.
 const EXIT_USAGE: u8 = 2;
@@ -36,7 +38,7 @@ const EXIT_FAILURE: u8 = 1;
     after_help = "Try it without a FreeSWITCH:  switchhook demo"
 )]
 struct Arguments {
-    /// The configuration file [default: /etc/switchhook/switchhook.toml, which may be missing]
+    /// The configuration file, with conf.d/*.toml beside it [default: /etc/switchhook/switchhook.toml, which may be missing]
     #[arg(
         long,
         short,
@@ -53,7 +55,7 @@ struct Arguments {
 enum Command {
     /// Run the daemon
     #[command(
-        after_help = "Example:  switchhook serve --config /etc/switchhook/switchhook.toml\n\nEvery key of the file can be overridden by the environment: SWITCHHOOK_SWITCH__PORT=8022"
+        after_help = "Example:  switchhook serve --config /etc/switchhook/switchhook.toml\n\nEvery key of the file can be overridden by the environment: SWITCHHOOK_SWITCH__PORT=8022\n\nSIGHUP reads the configuration again and says in the log what it applied and what needs a restart."
     )]
     Serve,
     /// Play a recorded call through everything and show the webhooks that arrive; no FreeSWITCH needed
@@ -63,9 +65,14 @@ enum Command {
     Demo(demo::Options),
     /// Say line by line what is right and what is wrong: configuration, database, switch, ports
     #[command(
-        after_help = "Example:  switchhook check --config /etc/switchhook/switchhook.toml\n\nExit code 0: all is right. 1: something is wrong. 2: the configuration cannot be read."
+        after_help = "Examples:\n  switchhook check              may it start: files, database, login at the switch, ports\n  switchhook check --running    does it do its work: asks the running daemon\n\nExit code 0: all is right. 1: something is wrong. 2: the configuration cannot be read."
     )]
-    Check,
+    Check(check::Options),
+    /// Print the configuration in force, every key with its value and where it is set; secrets are not shown
+    #[command(
+        after_help = "Examples:\n  switchhook config           as TOML, which is a configuration itself\n  switchhook config --json    for programs\n\nExit code 2: it has mistakes, which are listed."
+    )]
+    Config(config::Options),
     /// List, add, test, enable … webhooks of the running daemon
     Hooks {
         #[command(flatten)]
@@ -124,9 +131,10 @@ pub(crate) fn run() -> ExitCode {
     let arguments = Arguments::parse();
     let file = arguments.config.as_deref();
     match arguments.command {
-        Command::Serve => with_config(file, serve::run),
+        Command::Serve => with_config(file, |config| serve::run(config, file)),
         Command::Demo(options) => demo::run(&options),
-        Command::Check => with_config(file, check::run),
+        Command::Check(options) => with_loaded(file, |loaded| check::run(&loaded, &options)),
+        Command::Config(options) => with_loaded(file, |loaded| config::run(&loaded, &options)),
         Command::Hooks { common, order } => manage(file, &common, Order::Hooks(order)),
         Command::Attempts { common, order } => manage(file, &common, Order::Attempts(order)),
         Command::Accounts { common, order } => manage(file, &common, Order::Accounts(order)),
@@ -142,10 +150,14 @@ fn manage(file: Option<&Path>, common: &manage::Common, order: Order) -> ExitCod
     with_config(file, |config| manage::run(&config, common, order))
 }
 
-/// Reads the configuration, or lists every mistake in it.
 fn with_config(file: Option<&Path>, command: impl FnOnce(Config) -> ExitCode) -> ExitCode {
-    match Config::load(file) {
-        Ok(config) => command(config),
+    with_loaded(file, |loaded| command(loaded.config))
+}
+
+/// Reads the configuration, or lists every mistake in it.
+fn with_loaded(file: Option<&Path>, command: impl FnOnce(Loaded) -> ExitCode) -> ExitCode {
+    match Loaded::read(file) {
+        Ok(loaded) => command(loaded),
         Err(mistakes) => {
             for mistake in &mistakes {
                 eprintln!("{mistake}");
@@ -181,28 +193,5 @@ fn print_line(line: std::fmt::Arguments<'_>) {
         }
         eprintln!("cannot print: {error}");
         std::process::exit(i32::from(EXIT_FAILURE));
-    }
-}
-
-/// Log lines to standard error.
-fn log_to_stderr(level: &str, format: LogFormat) {
-    let filter = EnvFilter::try_new(level).unwrap_or_else(|_| EnvFilter::new("info"));
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
-    match format {
-        LogFormat::Json => lines.json().flatten_event(true).init(),
-        LogFormat::Text => {
-            let terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
-            // journald writes the time itself.
-            match std::env::var_os("JOURNAL_STREAM") {
-                Some(_) => lines
-                    .with_ansi(false)
-                    .with_target(false)
-                    .without_time()
-                    .init(),
-                None => lines.with_ansi(terminal).with_target(false).init(),
-            }
-        }
     }
 }

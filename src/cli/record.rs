@@ -17,7 +17,8 @@ use switchhook::time::Clock;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use super::{EXIT_FAILURE, log_to_stderr, runtime};
+use super::log::Log;
+use super::{EXIT_FAILURE, runtime};
 
 /// Pieces that may wait for the disk, of at most 64 KiB each. Beyond that the disk is too slow: the switch is
 /// never made to wait for it.
@@ -34,7 +35,7 @@ pub(super) struct Options {
 }
 
 pub(super) fn run(config: &Config, options: &Options) -> ExitCode {
-    log_to_stderr("info", LogFormat::Text);
+    let _log = Log::to_stderr("info", LogFormat::Text);
     let recorded = runtime()
         .map_err(|error| error.to_string())
         .and_then(|runtime| runtime.block_on(record(config, options)));

@@ -16,7 +16,8 @@ use switchhook::esl::{Cutter, Frame, Kind, Limits};
 use switchhook::time::Timestamp;
 use tokio::time::{Duration, Instant, sleep_until};
 
-use super::{EXIT_FAILURE, log_to_stderr, printable, runtime};
+use super::log::Log;
+use super::{EXIT_FAILURE, printable, runtime};
 
 /// What is played, and how.
 #[derive(Args)]
@@ -35,7 +36,7 @@ pub(super) struct Options {
 }
 
 pub(super) fn run(config: &Config, options: &Options) -> ExitCode {
-    log_to_stderr("warn", LogFormat::Text);
+    let _log = Log::to_stderr("warn", LogFormat::Text);
     let played = runtime()
         .map_err(Into::into)
         .and_then(|runtime| runtime.block_on(replay(config, options)));

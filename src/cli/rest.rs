@@ -2,6 +2,7 @@
 //! configuration that it was started with.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
 
 use reqwest::{Client, Method, Response};
 use serde_json::{Value, json};
@@ -53,18 +54,20 @@ fn details(data: &Value) -> String {
     text
 }
 
-/// The daemon's API, with the admin token.
+/// How long the daemon may take to say how it is.
+const HEALTH_WITHIN: Duration = Duration::from_secs(5);
+
+/// The daemon's API.
 pub(super) struct Rest {
     address: SocketAddr,
-    token: String,
+    /// `None` for what needs none.
+    token: Option<String>,
     client: Client,
 }
 
 impl Rest {
-    /// The daemon that runs with `config`.
+    /// The daemon that runs with `config`, spoken to with the admin token.
     pub(super) fn of(config: &Config) -> Result<Self, RestError> {
-        // The only reason to refuse is that there is one already, which is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let token = match &config.api.admin_token {
             Some(token) => token.0.clone(),
             None => {
@@ -75,6 +78,17 @@ impl Rest {
                     .to_owned()
             }
         };
+        let token = Some(token);
+        Ok(Self {
+            token,
+            ..Self::without_token(config)?
+        })
+    }
+
+    /// The daemon that runs with `config`, for what anybody may ask.
+    pub(super) fn without_token(config: &Config) -> Result<Self, RestError> {
+        // The only reason to refuse is that there is one already, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         // The configuration was checked: it is an address.
         let mut address: SocketAddr = match config.api.listen.parse() {
             Ok(address) => address,
@@ -89,9 +103,38 @@ impl Rest {
         }
         Ok(Self {
             address,
-            token,
+            token: None,
             client: Client::builder().no_proxy().build()?,
         })
+    }
+
+    /// Where the daemon should be.
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What a page of health says, good or bad.
+    pub(super) async fn health(&self, path: &str) -> Result<Value, RestError> {
+        let unreachable = |source| RestError::Unreachable {
+            address: self.address,
+            source,
+        };
+        let url = format!("http://{}{path}", self.address);
+        let request = self.client.get(url).timeout(HEALTH_WITHIN);
+        let answer = request.send().await.map_err(unreachable)?;
+        let text = answer.text().await.map_err(unreachable)?;
+        let mut envelope = serde_json::from_str::<Value>(&text).unwrap_or_default();
+        match envelope["data"].take() {
+            Value::Null => Err(self.not_ours(&text)),
+            data => Ok(data),
+        }
+    }
+
+    fn not_ours(&self, text: &str) -> RestError {
+        RestError::NotOurs {
+            address: self.address,
+            text: text.chars().take(200).collect(),
+        }
     }
 
     async fn send(
@@ -102,8 +145,10 @@ impl Rest {
     ) -> Result<Response, RestError> {
         let mut request = self
             .client
-            .request(method, format!("http://{}{path}", self.address))
-            .header("X-Auth-Token", &self.token);
+            .request(method, format!("http://{}{path}", self.address));
+        if let Some(token) = &self.token {
+            request = request.header("X-Auth-Token", token);
+        }
         if let Some(data) = data {
             request = request
                 .header("Content-Type", "application/json")
@@ -130,12 +175,7 @@ impl Rest {
         let text = response.text().await?;
         let mut envelope: Value = match serde_json::from_str(&text) {
             Ok(envelope) => envelope,
-            Err(_) => {
-                return Err(RestError::NotOurs {
-                    address: self.address,
-                    text: text.chars().take(200).collect(),
-                });
-            }
+            Err(_) => return Err(self.not_ours(&text)),
         };
         match is_good {
             true => Ok(envelope),
@@ -190,10 +230,7 @@ impl Rest {
         let response = self.send(Method::GET, "/v2/events", None).await?;
         match response.status().is_success() {
             true => Ok(response),
-            false => Err(RestError::NotOurs {
-                address: self.address,
-                text: response.text().await?,
-            }),
+            false => Err(self.not_ours(&response.text().await?)),
         }
     }
 }

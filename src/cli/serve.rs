@@ -1,21 +1,29 @@
 //! `switchhook serve`: the daemon.
 
+use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use sd_notify::NotifyState;
 use switchhook::app::App;
-use switchhook::config::Config;
+use switchhook::config::{Change, Config};
 use tokio::signal::unix::{SignalKind, signal};
-use tracing::{error, info, warn};
+use tracing::{Level, error, info, warn};
 
-use super::{EXIT_FAILURE, log_to_stderr, runtime};
+use super::log::Log;
+use super::{EXIT_FAILURE, runtime};
 
-pub(super) fn run(config: Config) -> ExitCode {
-    log_to_stderr(&config.log.level, config.log.format);
+/// How long the files of the configuration may take to be read again: a disk that hangs must not keep us from
+/// stopping.
+const READ_WITHIN: Duration = Duration::from_secs(10);
+
+/// Serves with `config`, which was read from `file`.
+pub(super) fn run(config: Config, file: Option<&Path>) -> ExitCode {
+    let log = Log::to_stderr(&config.log.level, config.log.format);
     let served = runtime().map_err(Into::into).and_then(|runtime| {
-        let served = runtime.block_on(serve(config));
+        let served = runtime.block_on(serve(config, file, &log));
         // Look-ups of names that never end must not keep the process.
-        runtime.shutdown_timeout(std::time::Duration::from_millis(200));
+        runtime.shutdown_timeout(Duration::from_millis(200));
         served
     });
     match served {
@@ -27,16 +35,31 @@ pub(super) fn run(config: Config) -> ExitCode {
     }
 }
 
-async fn serve(config: Config) -> Result<(), Box<dyn std::error::Error>> {
+async fn serve(
+    config: Config,
+    file: Option<&Path>,
+    log: &Log,
+) -> Result<(), Box<dyn std::error::Error>> {
+    // First of all: unhandled, it would end us while we start.
+    let mut hang_up = signal(SignalKind::hangup())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let app = App::start(config).await?;
+    let mut app = App::start(config).await?;
     info!(api = %app.api_address(), "ready");
     tell_manager(&[NotifyState::Ready]);
-    tokio::select! {
-        _ = terminate.recv() => info!("SIGTERM: stopping; once more to stop now"),
-        _ = interrupt.recv() => info!("SIGINT: stopping; once more to stop now"),
-        () = keep_manager_informed(&app) => {}
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => {
+                info!("SIGTERM: stopping; once more to stop now");
+                break;
+            }
+            _ = interrupt.recv() => {
+                info!("SIGINT: stopping; once more to stop now");
+                break;
+            }
+            _ = hang_up.recv() => reload(&mut app, file, log).await,
+            () = keep_manager_informed(&app) => {}
+        }
     }
     tell_manager(&[NotifyState::Stopping]);
     tokio::select! {
@@ -48,6 +71,72 @@ async fn serve(config: Config) -> Result<(), Box<dyn std::error::Error>> {
         _ = interrupt.recv() => warn!("stopped at once; what was under way will be sent again"),
     }
     Ok(())
+}
+
+/// Reads the configuration again and takes over what can be. One with mistakes changes nothing.
+async fn reload(app: &mut App, file: Option<&Path>, log: &Log) {
+    info!("SIGHUP: reading the configuration again");
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => tell_manager(&[NotifyState::Reloading, now]),
+        Err(error) => warn!("the service manager does not hear of the reload: {error}"),
+    }
+    let file = file.map(Path::to_owned);
+    // Not on this thread: a disk that hangs must not keep the switch waiting.
+    let read = tokio::task::spawn_blocking(move || Config::load(file.as_deref()));
+    match tokio::time::timeout(READ_WITHIN, read).await {
+        Ok(Ok(Ok(config))) => take_over(app, config, log),
+        Ok(Ok(Err(mistakes))) => {
+            for mistake in &mistakes {
+                error!("{mistake}");
+            }
+            let mistakes = mistakes.len();
+            error!(
+                mistakes,
+                "the configuration was not reloaded, nothing is changed"
+            );
+        }
+        Ok(Err(error)) => not_reloaded(&error),
+        Err(_) => not_reloaded(&format_args!(
+            "its files could not be read within {READ_WITHIN:?}"
+        )),
+    }
+    tell_manager(&[NotifyState::Ready]);
+}
+
+fn not_reloaded(problem: &dyn std::fmt::Display) {
+    error!("the configuration was not reloaded, nothing is changed: {problem}");
+}
+
+fn take_over(app: &mut App, config: Config, log: &Log) {
+    let level = config.log.level.clone();
+    match app.reload(config) {
+        Ok(changes) => {
+            let in_words = |changes: &[Change]| match changes {
+                [] => "nothing".to_owned(),
+                changes => {
+                    let changes: Vec<String> = changes.iter().map(Change::to_string).collect();
+                    changes.join(", ")
+                }
+            };
+            let applied = in_words(&changes.applied);
+            let waiting = in_words(&changes.needs_restart);
+            // The answer is for whichever level shows it.
+            let is_shown = tracing::enabled!(Level::INFO);
+            if !is_shown {
+                log.set_level(&level);
+            }
+            match changes.needs_restart.is_empty() {
+                true => info!("configuration reloaded; applied: {applied}"),
+                false => {
+                    warn!("configuration reloaded; applied: {applied}; needs a restart: {waiting}");
+                }
+            }
+            if is_shown {
+                log.set_level(&level);
+            }
+        }
+        Err(problem) => not_reloaded(&problem),
+    }
 }
 
 /// Tells systemd how things are, as often as its watchdog wants to hear of us. It speaks on the thread that

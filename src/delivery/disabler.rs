@@ -23,6 +23,14 @@ impl Disabler {
         }
     }
 
+    /// Counts by other numbers from now on.
+    pub(super) fn configure(&mut self, count: usize, within: Duration) {
+        (self.count, self.within) = (count, within);
+        if count == 0 {
+            self.failures.clear();
+        }
+    }
+
     /// One more failed attempt of a hook. `true` where it was one too many; the count then starts anew.
     pub(super) fn failed(&mut self, hook: i64, now: Instant) -> bool {
         if self.count == 0 {

@@ -262,6 +262,7 @@ impl Dispatcher {
                 id,
             } => self.on_hook_changed(key, &account_id, &id),
             Command::Due { queue } => self.on_due(queue),
+            Command::Configure(config) => self.on_configured(config),
             Command::FailureCounts(answer) => {
                 let now = Instant::now();
                 let hooks = self.index.all();
@@ -270,6 +271,12 @@ impl Dispatcher {
                     .map(|hook| (hook.key, self.disabler.count(hook.key, now)))
                     .filter(|(_, count)| *count > 0);
                 let _ = answer.send(counts.collect());
+            }
+            Command::Endpoints(answer) => {
+                let now = Instant::now();
+                let endpoints = self.endpoints.iter();
+                let states = endpoints.map(|(name, endpoint)| endpoint.state(name, now));
+                let _ = answer.send(states.collect());
             }
             Command::Stop => {
                 self.stopping = true;
@@ -283,6 +290,21 @@ impl Dispatcher {
                 );
             }
         }
+    }
+
+    fn on_configured(&mut self, config: DeliveryConfig) {
+        self.disabler
+            .configure(config.disable_after, config.disable_within);
+        for endpoint in self.endpoints.values_mut() {
+            endpoint.limit(config.rate, config.in_flight);
+        }
+        self.config = config;
+        // There may be room now where there was none.
+        let names: Vec<Arc<str>> = self.endpoints.keys().cloned().collect();
+        for name in names {
+            self.pump(&name);
+        }
+        self.publish();
     }
 
     fn on_due(&mut self, key: i64) {

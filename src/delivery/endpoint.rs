@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::num::NonZeroU32;
 use std::ops::Add;
+use std::sync::Arc;
 use std::time::Duration;
 
 use governor::clock::{Clock, Reference};
@@ -12,6 +13,7 @@ use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
 use tokio::time::Instant;
 
+use super::handle::EndpointState;
 use super::verdict::Answer;
 use crate::hook::RateLimit;
 
@@ -148,6 +150,14 @@ impl Endpoint {
         }
     }
 
+    /// Other limits hold from now on; the circuit stays as it is.
+    pub(super) fn limit(&mut self, limit: RateLimit, most_in_flight: usize) {
+        if self.limiter.limit() != limit {
+            self.limiter = Limiter::new(limit);
+        }
+        self.most_in_flight = most_in_flight;
+    }
+
     /// Whether a request may start, its rate aside.
     pub(super) fn gate(&self, now: Instant) -> Gate {
         if self.in_flight >= self.most_in_flight {
@@ -223,6 +233,19 @@ impl Endpoint {
                 };
                 false
             }
+        }
+    }
+
+    /// How it is, for people.
+    pub(super) fn state(&self, name: &Arc<str>, now: Instant) -> EndpointState {
+        EndpointState {
+            name: Arc::clone(name),
+            in_flight: self.in_flight,
+            circuit_open: self.is_circuit_open(),
+            pause: match self.gate(now) {
+                Gate::Until(until) => Some(until - now),
+                Gate::Open | Gate::Full => None,
+            },
         }
     }
 

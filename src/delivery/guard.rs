@@ -28,7 +28,7 @@ pub struct Denied {
 pub struct NoSuchHost(pub String);
 
 /// The rules: some networks are always refused, others by configuration.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Guard {
     /// Refuse loopback and private networks.
     pub deny_private: bool,
@@ -68,6 +68,47 @@ impl Guard {
             _ => Ok(()),
         }
     }
+}
+
+impl Guard {
+    /// The addresses of a name, or the address that it is, in any form: those that may be connected to.
+    ///
+    /// # Errors
+    /// There is none, or it is not allowed.
+    pub(super) async fn resolve(
+        &self,
+        host: &str,
+        port: u16,
+    ) -> Result<Vec<SocketAddr>, Unreachable> {
+        let unknown = || NoSuchHost(host.to_owned());
+        let found = tokio::net::lookup_host((host, port))
+            .await
+            .map_err(|_| unknown())?;
+        let mut denied = None;
+        let allowed: Vec<SocketAddr> = found
+            .filter(|address| match self.check(address.ip()) {
+                Ok(()) => true,
+                Err(error) => {
+                    denied = Some(error);
+                    false
+                }
+            })
+            .collect();
+        match (allowed.is_empty(), denied) {
+            (false, _) => Ok(allowed),
+            (true, Some(denied)) => Err(denied.into()),
+            (true, None) => Err(unknown().into()),
+        }
+    }
+}
+
+/// Why nothing can be connected to by a name.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unreachable {
+    #[error(transparent)]
+    Denied(#[from] Denied),
+    #[error(transparent)]
+    NoSuchHost(#[from] NoSuchHost),
 }
 
 /// What no configuration allows.
@@ -123,26 +164,10 @@ impl Resolve for GuardedResolver {
     fn resolve(&self, name: Name) -> Resolving {
         let guard = Arc::clone(&self.0);
         Box::pin(async move {
-            let host = name.as_str().to_owned();
-            let found: Vec<SocketAddr> = tokio::net::lookup_host((host.as_str(), 0))
-                .await
-                .map(Iterator::collect)
-                .map_err(|_| NoSuchHost(host.clone()))?;
-            let mut denied = None;
-            let allowed: Vec<SocketAddr> = found
-                .into_iter()
-                .filter(|address| match guard.check(address.ip()) {
-                    Ok(()) => true,
-                    Err(error) => {
-                        denied = Some(error);
-                        false
-                    }
-                })
-                .collect();
-            match (allowed.is_empty(), denied) {
-                (false, _) => Ok(Box::new(allowed.into_iter()) as Addrs),
-                (true, Some(denied)) => Err(denied.into()),
-                (true, None) => Err(NoSuchHost(host).into()),
+            match guard.resolve(name.as_str(), 0).await {
+                Ok(allowed) => Ok(Box::new(allowed.into_iter()) as Addrs),
+                Err(Unreachable::Denied(denied)) => Err(denied.into()),
+                Err(Unreachable::NoSuchHost(unknown)) => Err(unknown.into()),
             }
         })
     }

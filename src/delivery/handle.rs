@@ -39,7 +39,9 @@ pub(super) enum Command {
     Due {
         queue: i64,
     },
+    Configure(DeliveryConfig),
     FailureCounts(oneshot::Sender<HashMap<i64, usize>>),
+    Endpoints(oneshot::Sender<Vec<EndpointState>>),
     Stop,
 }
 
@@ -65,6 +67,19 @@ pub struct Seen<'a> {
     pub attempt: &'a Attempt,
     /// The answer's body, up to 64 KiB of it.
     pub body: &'a Bytes,
+}
+
+/// How an endpoint is just now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndpointState {
+    /// Scheme, host and port.
+    pub name: Arc<str>,
+    /// Requests under way.
+    pub in_flight: usize,
+    /// Connections do not come about: only probes go out.
+    pub circuit_open: bool,
+    /// How long nothing is sent to it yet: until the next probe, or because it said that it is overloaded.
+    pub pause: Option<Duration>,
 }
 
 /// Numbers for health and metrics.
@@ -108,11 +123,23 @@ impl DeliveryHandle {
         self.tell(Command::Due { queue });
     }
 
+    /// Other rules hold from now on. Retries that are due at some time already stay due then.
+    pub fn configure(&self, config: DeliveryConfig) {
+        self.tell(Command::Configure(config));
+    }
+
     /// Failed attempts that count against each hook just now, by [`Hook::key`].
     pub async fn failure_counts(&self) -> HashMap<i64, usize> {
         let (answer, counts) = oneshot::channel();
         self.tell(Command::FailureCounts(answer));
         counts.await.unwrap_or_default()
+    }
+
+    /// The endpoints that something goes to, or went to lately.
+    pub async fn endpoints(&self) -> Vec<EndpointState> {
+        let (answer, endpoints) = oneshot::channel();
+        self.tell(Command::Endpoints(answer));
+        endpoints.await.unwrap_or_default()
     }
 
     /// Starts no request any more; the dispatcher ends when those under way have ended and their outcomes

@@ -1,6 +1,6 @@
 //! When, where and how requests are sent: order, limits, retries, signatures, forbidden addresses.
 //!
-//! It knows the store and HTTP, and nothing of the switch.
+//! It knows the store, HTTP and NATS, and nothing of the switch.
 
 mod attempt;
 mod disabler;
@@ -8,6 +8,7 @@ mod dispatcher;
 mod endpoint;
 mod guard;
 mod handle;
+mod nats;
 mod queue;
 pub mod replay;
 mod send;
@@ -16,6 +17,6 @@ mod verdict;
 pub use attempt::record;
 pub use dispatcher::{Dispatcher, Inputs};
 pub use guard::{Denied, Guard, NoSuchHost};
-pub use handle::{DeliveryConfig, DeliveryHandle, DeliveryStats, Seen, SwitchOff};
+pub use handle::{DeliveryConfig, DeliveryHandle, DeliveryStats, EndpointState, Seen, SwitchOff};
 pub use send::{SendConfig, Sender, Sent};
 pub use verdict::{Answer, Backoff, Decision, decide, retry_after};

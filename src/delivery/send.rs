@@ -1,4 +1,4 @@
-//! One request: made, signed, sent, and what came of it.
+//! One request, or one publish to NATS: made, signed, sent, and what came of it.
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -7,6 +7,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use bytes::{Bytes, BytesMut};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Method, Request, Response};
@@ -14,16 +15,18 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::guard::{Denied, Guard, GuardedResolver, NoSuchHost};
+use super::nats::Publisher;
 use super::verdict::{Answer, retry_after};
-use crate::hook::{Delivery, Hook, Verb};
+use crate::hook::{Delivery, Hook, NatsTarget, Verb, shown_uri};
 use crate::store::attempts::Headers;
 use crate::time::Timestamp;
 
-/// No answer is read further than this: a receiver cannot make us hold more.
+/// No answer is read further than the first byte after these: it tells that there are more, and a receiver cannot
+/// make us hold them.
 const READ_AT_MOST: usize = 64 * 1024;
 
 /// How requests are made.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SendConfig {
     /// How long a connection may take.
     pub connect_timeout: Duration,
@@ -38,11 +41,11 @@ pub struct SendConfig {
 pub struct Sent {
     /// What it means.
     pub answer: Answer,
+    /// Kazoo's `reason` of a failed attempt.
+    pub reason: Option<Cow<'static, str>>,
     /// Kazoo's `client_error`: why there was no answer.
     pub client_error: Option<&'static str>,
-    /// The client's own words for it.
-    pub detail: Option<String>,
-    /// Where it went, query string and all.
+    /// Where it went, query string and all, without a password.
     pub uri: String,
     /// How.
     pub method: &'static str,
@@ -64,25 +67,11 @@ impl Sent {
             _ => None,
         }
     }
-
-    /// Kazoo's `reason` of a failed attempt.
-    pub fn reason(&self) -> Option<&'static str> {
-        match &self.answer {
-            answer if answer.is_success() => None,
-            Answer::Status { .. } => Some("bad response code"),
-            Answer::NotAllowed => Some("address not allowed"),
-            _ => Some("http client error"),
-        }
-    }
 }
 
-/// Sends requests over connections that are kept.
+/// Sends requests over connections that are kept. Its clones are the same sender.
 #[derive(Debug, Clone)]
-pub struct Sender {
-    client: Client,
-    guard: Arc<Guard>,
-    request_timeout: Duration,
-}
+pub struct Sender(Arc<ArcSwap<Means>>);
 
 impl Sender {
     /// A client without redirects and without proxies: whatever the environment says, a request goes to
@@ -91,6 +80,48 @@ impl Sender {
     /// # Errors
     /// TLS cannot be set up.
     pub fn new(config: &SendConfig, guard: Guard) -> Result<Self, reqwest::Error> {
+        let means = Means::new(config, guard)?;
+        Ok(Self(Arc::new(ArcSwap::from_pointee(means))))
+    }
+
+    /// Sends by other rules from now on; requests under way end by the old ones. Connections are kept where the
+    /// rules are the same.
+    ///
+    /// # Errors
+    /// TLS cannot be set up: everything is as it was.
+    pub fn configure(&self, config: &SendConfig, guard: Guard) -> Result<(), reqwest::Error> {
+        let means = self.0.load();
+        if means.config != *config || *means.guard != guard {
+            self.0.store(Arc::new(Means::new(config, guard)?));
+        }
+        Ok(())
+    }
+
+    /// Makes the `attempt`th request for `delivery`, to `uri` (the hook's own or its failover).
+    pub async fn send(
+        &self,
+        hook: &Hook,
+        delivery: &Delivery,
+        uri: &Url,
+        attempt: u32,
+        now: Timestamp,
+    ) -> Sent {
+        let means = self.0.load_full();
+        means.send(hook, delivery, uri, attempt, now).await
+    }
+}
+
+/// What requests are made with, for as long as the configuration stays the same.
+#[derive(Debug)]
+struct Means {
+    client: Client,
+    nats: Publisher,
+    guard: Arc<Guard>,
+    config: SendConfig,
+}
+
+impl Means {
+    fn new(config: &SendConfig, guard: Guard) -> Result<Self, reqwest::Error> {
         let guard = Arc::new(guard);
         let client = Client::builder()
             .user_agent(concat!("switchhook/", env!("CARGO_PKG_VERSION")))
@@ -104,13 +135,13 @@ impl Sender {
             .build()?;
         Ok(Self {
             client,
+            nats: Publisher::new(Arc::clone(&guard), config.connect_timeout),
             guard,
-            request_timeout: config.request_timeout,
+            config: config.clone(),
         })
     }
 
-    /// Makes the `attempt`th request for `delivery`, to `uri` (the hook's own or its failover).
-    pub async fn send(
+    async fn send(
         &self,
         hook: &Hook,
         delivery: &Delivery,
@@ -119,19 +150,25 @@ impl Sender {
         now: Timestamp,
     ) -> Sent {
         let started = Instant::now();
+        let nats = NatsTarget::of(uri);
         let mut request = prepare(hook, delivery, uri, attempt, now);
-        let limit = hook.settings.timeout.unwrap_or(self.request_timeout);
+        let limit = hook.settings.timeout.unwrap_or(self.config.request_timeout);
         *request.timeout_mut() = Some(limit);
-        let uri = request.url().as_str().to_owned();
+        let uri = shown_uri(request.url());
         let req_headers = shown_headers(hook, request.headers());
-        let outcome = match self.guard.check_uri(request.url()) {
-            Err(denied) => Err(Failure::from(denied)),
-            Ok(()) => self.exchange(request, now).await,
+        let outcome = match (nats, self.guard.check_uri(request.url())) {
+            (_, Err(denied)) => Err(Failure::from(denied)),
+            (Some(target), Ok(())) => {
+                let body = delivery.body.clone();
+                let publish = self.nats.publish(&target, request.headers(), body, limit);
+                publish.await
+            }
+            (None, Ok(())) => self.exchange(request, now).await,
         };
         let mut sent = Sent {
             answer: Answer::Broken,
+            reason: None,
             client_error: None,
-            detail: None,
             uri,
             method: delivery.verb.method(),
             req_headers,
@@ -141,6 +178,8 @@ impl Sender {
         };
         match outcome {
             Ok(received) => {
+                let bad = !received.answer.is_success();
+                sent.reason = bad.then_some(Cow::Borrowed("bad response code"));
                 sent.answer = received.answer;
                 sent.resp_headers = received.headers;
                 sent.resp_body = received.body;
@@ -148,7 +187,8 @@ impl Sender {
             Err(failure) => {
                 sent.answer = failure.answer;
                 sent.client_error = Some(failure.client_error);
-                sent.detail = Some(failure.detail);
+                sent.reason = Some(failure.reason);
+                sent.resp_body = failure.body;
             }
         }
         sent
@@ -173,25 +213,28 @@ impl Sender {
     }
 }
 
-struct Received {
-    answer: Answer,
-    headers: Headers,
-    body: Bytes,
+/// An answer.
+pub(super) struct Received {
+    pub(super) answer: Answer,
+    pub(super) headers: Headers,
+    pub(super) body: Bytes,
 }
 
-/// Why there was no answer.
-struct Failure {
-    answer: Answer,
-    client_error: &'static str,
-    detail: String,
+/// Why there was no answer, or none that counts.
+pub(super) struct Failure {
+    pub(super) answer: Answer,
+    pub(super) client_error: &'static str,
+    pub(super) reason: Cow<'static, str>,
+    pub(super) body: Bytes,
 }
 
 impl From<Denied> for Failure {
-    fn from(denied: Denied) -> Self {
+    fn from(_: Denied) -> Self {
         Self {
             answer: Answer::NotAllowed,
             client_error: "address_not_allowed",
-            detail: denied.to_string(),
+            reason: Cow::Borrowed("address not allowed"),
+            body: Bytes::new(),
         }
     }
 }
@@ -228,11 +271,11 @@ impl From<reqwest::Error> for Failure {
             };
             (answer, name)
         };
-        let detail = causes().last().map(|cause| cause.to_string());
         Self {
             answer,
             client_error,
-            detail: detail.unwrap_or_default(),
+            reason: Cow::Borrowed("http client error"),
+            body: Bytes::new(),
         }
     }
 }
@@ -277,7 +320,8 @@ fn prepare(hook: &Hook, delivery: &Delivery, uri: &Url, attempt: u32, now: Times
         }
     }
     let (method, body) = match delivery.verb {
-        Verb::Get => {
+        // A hook that was moved from HTTP to NATS may have left some.
+        Verb::Get if NatsTarget::of(&uri).is_none() => {
             let added = lossy(&delivery.body);
             let query = match uri.query() {
                 Some(query) if !query.is_empty() => format!("{query}&{added}"),
@@ -286,7 +330,7 @@ fn prepare(hook: &Hook, delivery: &Delivery, uri: &Url, attempt: u32, now: Times
             uri.set_query(Some(&query));
             (Method::GET, None)
         }
-        Verb::Post => (Method::POST, Some(delivery.body.clone())),
+        Verb::Post | Verb::Get => (Method::POST, Some(delivery.body.clone())),
         Verb::Put => (Method::PUT, Some(delivery.body.clone())),
     };
     let signed = match &body {
@@ -340,7 +384,7 @@ fn shown_headers(hook: &Hook, headers: &HeaderMap) -> Headers {
 /// request's time is over, changes nothing.
 async fn read_start(mut response: Response) -> Bytes {
     let mut read = BytesMut::new();
-    while read.len() < READ_AT_MOST {
+    while read.len() <= READ_AT_MOST {
         let Ok(Some(chunk)) = response.chunk().await else {
             break;
         };

@@ -14,6 +14,8 @@ pub enum Answer {
         /// `Retry-After`, where it had one that could be read.
         retry_after: Option<Duration>,
     },
+    /// It was stored and acknowledged, where acknowledgements have no status.
+    Acknowledged,
     /// No connection came about: nobody there, no such host, no route, no TLS.
     NotConnected,
     /// It took too long.
@@ -25,14 +27,15 @@ pub enum Answer {
 }
 
 impl Answer {
-    /// 2xx, and nothing else: redirects are not followed and count as failures.
+    /// 2xx or acknowledged, and nothing else: redirects are not followed and count as failures.
     pub fn is_success(&self) -> bool {
         matches!(
             self,
-            Self::Status {
-                code: 200..=299,
-                ..
-            }
+            Self::Acknowledged
+                | Self::Status {
+                    code: 200..=299,
+                    ..
+                }
         )
     }
 
@@ -110,9 +113,7 @@ pub fn decide(
     now: Timestamp,
 ) -> Decision {
     let retry_after = match answer {
-        Answer::Status {
-            code: 200..=299, ..
-        } => return Decision::Delivered,
+        answer if answer.is_success() => return Decision::Delivered,
         Answer::Status { code: 410, .. } => return Decision::Gone,
         Answer::Status {
             code: 429 | 503,

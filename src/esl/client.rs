@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use tokio::select;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
 use super::backoff::Backoff;
@@ -17,6 +17,7 @@ use super::event::{Event, EventError, peek_name};
 use super::frame::{Frame, Kind, Limits};
 use super::handle::{ApiError, ApiResult, Ask, Handle};
 use super::link::{Dial, Link, LinkError, Tap, end_of_stream};
+use super::login::{Credentials, Login};
 use super::pending::Taker;
 use super::session::{Session, Step};
 use super::status::StatusReader;
@@ -69,10 +70,7 @@ impl ClientConfig {
         Ok(Dial {
             host: self.host.clone(),
             port: self.port,
-            auth: match &self.user {
-                Some(user) => Command::userauth(user, &self.password)?,
-                None => Command::auth(&self.password),
-            },
+            auth: Credentials::new(self.user.as_deref(), &self.password)?.0,
             limits: self.limits,
             time_out: self.connect_timeout,
             tap: None,
@@ -118,6 +116,9 @@ pub struct Client {
     /// Kept so that the queue never closes.
     handle: Handle,
     asks: mpsc::Receiver<Ask>,
+    /// Kept so that it can always change.
+    login: Login,
+    credentials: watch::Receiver<Credentials>,
     status: StatusReader,
     /// Why there is no connection, as it was last logged.
     logged: Option<String>,
@@ -146,14 +147,18 @@ impl Client {
     /// The user cannot be written into a `userauth` command.
     pub fn new(config: ClientConfig) -> Result<Self, CommandError> {
         let (handle, asks) = Handle::new(config.api_timeout);
+        let dial = config.dial()?;
+        let (login, credentials) = Login::new(Credentials(dial.auth.clone()));
         Ok(Self {
-            dial: config.dial()?,
+            dial,
             config,
             wanted: with_heartbeat(Wanted::default()),
             state: State::Waiting(Instant::now()),
             ready: VecDeque::new(),
             handle,
             asks,
+            login,
+            credentials,
             status: StatusReader::default(),
             logged: None,
         })
@@ -173,6 +178,11 @@ impl Client {
     /// Runs `api` commands from other tasks; answered while [`next`](Self::next) is being awaited.
     pub fn handle(&self) -> Handle {
         self.handle.clone()
+    }
+
+    /// Changes how it logs in, from other tasks.
+    pub fn login(&self) -> Login {
+        self.login.clone()
     }
 
     /// The state of the connection, for other tasks.
@@ -227,9 +237,8 @@ impl Client {
             }
             match &mut self.state {
                 State::Waiting(until) => select! {
-                    () = sleep_until(*until) => {
-                        self.state = State::Connecting(Box::pin(self.dial.clone().open()));
-                    }
+                    () = sleep_until(*until) => self.connect(),
+                    Ok(()) = self.credentials.changed() => self.log_in_anew(),
                     Some(ask) = self.asks.recv() => self.tell(Taker::Task(ask.reply), Err(ApiError::NotConnected)),
                 },
                 State::Connecting(attempt) => select! {
@@ -237,6 +246,7 @@ impl Client {
                         Ok(link) => self.connected(link),
                         Err(reason) => self.wait(&reason, "cannot connect to the switch; will keep trying"),
                     },
+                    Ok(()) = self.credentials.changed() => self.log_in_anew(),
                     Some(ask) = self.asks.recv() => self.tell(Taker::Task(ask.reply), Err(ApiError::NotConnected)),
                 },
                 State::Up(session) => match session.step(&mut self.asks).await {
@@ -254,6 +264,18 @@ impl Client {
                 },
             }
         }
+    }
+
+    fn connect(&mut self) {
+        self.dial.auth = self.credentials.borrow_and_update().0.clone();
+        self.state = State::Connecting(Box::pin(self.dial.clone().open()));
+    }
+
+    /// There are other credentials: what the old ones led to says nothing of them, so it is logged anew.
+    fn log_in_anew(&mut self) {
+        self.config.backoff.reset();
+        self.logged = None;
+        self.connect();
     }
 
     fn connected(&mut self, link: Link) {

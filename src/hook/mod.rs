@@ -10,6 +10,7 @@ mod render;
 mod samples;
 mod secret;
 mod settings;
+mod target;
 
 use std::sync::Arc;
 
@@ -22,6 +23,7 @@ pub use render::form_encode;
 pub use samples::{sample, sample_payload};
 pub use secret::{BadSecret, Secret, Secrets};
 pub use settings::{Format, Mistakes, Ordering, RateLimit, Settings, Verb};
+pub use target::{NatsLogin, NatsTarget, meant_uri, shown_uri};
 
 use crate::time::Timestamp;
 
@@ -59,9 +61,14 @@ impl Hook {
     }
 
     /// The hook as the API shows it: the owner's document with defaults filled in and the read-only fields,
-    /// never the secret.
+    /// never the secret, nor a password in a URI.
     pub fn view(&self) -> Document {
         let mut view = self.settings.filled_in(&self.document);
+        for (field, uri) in self.settings.uris() {
+            if target::has_login(uri) {
+                view.insert(field.into(), json!(shown_uri(uri)));
+            }
+        }
         view.insert("id".into(), json!(&*self.id));
         view.insert("enabled".into(), json!(self.is_on()));
         view.insert("created".into(), json!(self.created.gregorian()));

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::filter::{Modifier, NumberPattern};
-use super::{Document, Secret};
+use super::{Document, Secret, target};
 use crate::call::CallType;
 use crate::trigger::{Trigger, TriggerSet};
 
@@ -199,7 +199,7 @@ pub struct RateLimit {
 pub struct Settings {
     /// `name`.
     pub name: String,
-    /// `uri`: absolute http(s), no userinfo.
+    /// `uri`: absolute http(s) without userinfo, or nats.
     pub uri: Url,
     /// Scheme, host and port of the URI: what has limits, connections and a circuit of its own.
     pub endpoint: Arc<str>,
@@ -283,9 +283,18 @@ impl Settings {
             .whole("timeout_ms", 100, 120_000)
             .map(Duration::from_millis);
         from.secret();
+        if verb != Verb::Post
+            && [&uri, &failover_uri]
+                .into_iter()
+                .flatten()
+                .any(target::is_nats)
+        {
+            let message = "What goes to NATS is published: the verb must be post";
+            from.mistakes.say("http_verb", "enum", message);
+        }
 
         let mistakes = from.mistakes;
-        let endpoint_of = |uri: &Url| -> Arc<str> { uri.origin().ascii_serialization().into() };
+        let endpoint_of = target::endpoint;
         match (name, uri) {
             (Some(name), Some(uri)) if mistakes.is_empty() => Ok(Self {
                 name,
@@ -315,6 +324,28 @@ impl Settings {
                 timeout,
             }),
             _ => Err(mistakes),
+        }
+    }
+
+    /// Where it sends, by the field that says so.
+    pub(super) fn uris(&self) -> impl Iterator<Item = (&'static str, &Url)> {
+        let failover = self.failover_uri.as_ref();
+        std::iter::once(("uri", &self.uri)).chain(failover.map(|uri| ("failover_uri", uri)))
+    }
+
+    /// That no password is in it: for what is no stored hook, and is shown as it was written.
+    ///
+    /// # Errors
+    /// The fields that have one.
+    pub fn without_passwords(self) -> Result<Self, Mistakes> {
+        let mut mistakes = Mistakes::default();
+        for (field, _) in self.uris().filter(|(_, uri)| target::has_login(uri)) {
+            let message = "A password belongs into a stored webhook, which can be named by its id";
+            mistakes.say(field, "format", message);
+        }
+        match mistakes.is_empty() {
+            true => Ok(self),
+            false => Err(mistakes),
         }
     }
 
@@ -428,17 +459,10 @@ impl<'a> Reader<'a> {
             );
             return None;
         }
-        let problem = match Url::parse(text) {
-            Err(error) => format!("Value is not an absolute URI: {error}"),
-            Ok(uri) if !matches!(uri.scheme(), "http" | "https") => {
-                format!("Value must be an http or https URI, not {}", uri.scheme())
-            }
-            Ok(uri) if !uri.username().is_empty() || uri.password().is_some() => {
-                "Value must not carry a user name or password (use custom_request_headers)".into()
-            }
+        let problem = match target::read(text) {
             Ok(uri) => return Some(uri),
+            Err(problem) => problem,
         };
-        // The text itself is not given back: it may hold a password.
         self.mistakes.add(
             field,
             "format",

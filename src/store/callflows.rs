@@ -70,8 +70,8 @@ pub fn by_number(
     Ok(None)
 }
 
-/// The callflows of an account in the order in which they were made, from the one with the id `start` on, at
-/// most `size`, and the id that the next page starts with.
+/// The callflows of an account that are `wanted`, in the order in which they were made, from the one with the id
+/// `start` on, at most `size`, and the id that the next page starts with.
 ///
 /// # Errors
 /// SQLite's, or a row that cannot be read.
@@ -80,16 +80,22 @@ pub fn page(
     account_id: &str,
     start: Option<&str>,
     size: usize,
+    wanted: impl Fn(&StoredCallflow) -> bool,
 ) -> Result<(Vec<StoredCallflow>, Option<Arc<str>>), StoreError> {
     let mut statement = conn.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM callflows WHERE account_id = ?1
            AND key >= coalesce((SELECT key FROM callflows WHERE id = ?2), 0)
-         ORDER BY key LIMIT ?3"
+         ORDER BY key"
     ))?;
-    let mut rows = statement.query(params![account_id, start, size as i64 + 1])?;
+    let mut rows = statement.query(params![account_id, start])?;
     let mut callflows = Vec::new();
-    while let Some(row) = rows.next()? {
-        callflows.push(read(row)?);
+    while callflows.len() <= size
+        && let Some(row) = rows.next()?
+    {
+        let callflow = read(row)?;
+        if wanted(&callflow) {
+            callflows.push(callflow);
+        }
     }
     let next = (callflows.len() > size)
         .then(|| callflows.pop())

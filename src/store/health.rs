@@ -1,15 +1,18 @@
 //! How the store is: what the writer notes down after each transaction.
 
 use std::sync::{Mutex, MutexGuard};
+use std::time::{Duration, Instant};
 
 use crate::time::Timestamp;
 
 /// How the store is at one moment. Counters begin at zero when it is opened.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StoreHealth {
-    /// Since when the database refuses everything; `None` while it works.
+    /// Since when the database refuses everything, or keeps the writer waiting longer than
+    /// [`StoreConfig::stall_timeout`](super::StoreConfig::stall_timeout); `None` while it works.
     pub stalled_since: Option<Timestamp>,
-    /// What SQLite said when it last refused everything, also where it works again.
+    /// What SQLite said when it last refused everything, also where it works again; or for how long the writer has
+    /// been waiting.
     pub last_error: Option<String>,
     /// Operations that wait for the next transaction.
     pub waiting: usize,
@@ -35,15 +38,43 @@ pub struct StoreHealth {
 
 /// The part of [`StoreHealth`] that the writer keeps.
 #[derive(Default)]
-pub(super) struct Gauge(Mutex<StoreHealth>);
+pub(super) struct Gauge {
+    noted: Mutex<StoreHealth>,
+    /// When the writer began with what it has in hand.
+    at_work_since: Mutex<Option<(Instant, Timestamp)>>,
+}
 
 impl Gauge {
     fn lock(&self) -> MutexGuard<'_, StoreHealth> {
-        self.0.lock().expect("no panic while it is held")
+        self.noted.lock().expect("no panic while it is held")
     }
 
-    pub(super) fn read(&self) -> StoreHealth {
-        self.lock().clone()
+    fn at_work_since(&self) -> MutexGuard<'_, Option<(Instant, Timestamp)>> {
+        self.at_work_since
+            .lock()
+            .expect("no panic while it is held")
+    }
+
+    /// What was noted. A writer that has been at work for longer than `patience` hangs, whatever SQLite says.
+    pub(super) fn read(&self, patience: Duration) -> StoreHealth {
+        let mut health = self.lock().clone();
+        let at_work = *self.at_work_since();
+        if let Some((began, at)) = at_work.filter(|(began, _)| began.elapsed() >= patience)
+            && health.stalled_since.is_none()
+        {
+            health.stalled_since = Some(at);
+            let hangs = began.elapsed();
+            health.last_error = Some(format!("a transaction has been under way for {hangs:.1?}"));
+        }
+        health
+    }
+
+    pub(super) fn begins(&self, now: Timestamp) {
+        *self.at_work_since() = Some((Instant::now(), now));
+    }
+
+    pub(super) fn ended(&self) {
+        *self.at_work_since() = None;
     }
 
     pub(super) fn stalled(&self, now: Timestamp, error: &rusqlite::Error) {

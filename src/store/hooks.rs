@@ -46,6 +46,15 @@ pub fn get(conn: &Connection, account_id: &str, id: &str) -> Result<Option<Hook>
     rows.next()?.map(read).transpose()
 }
 
+/// Which hooks are listed; those that every given condition lets through.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// In its name, description or URI this stands, in any case (of ASCII letters).
+    pub search: Option<String>,
+    /// Whether it was switched off by us.
+    pub auto_disabled: Option<bool>,
+}
+
 /// The hooks of an account in the order in which they were made, from the one with the id `start` on, at most
 /// `size`, and the id that the next page starts with.
 ///
@@ -54,15 +63,25 @@ pub fn get(conn: &Connection, account_id: &str, id: &str) -> Result<Option<Hook>
 pub fn page(
     conn: &Connection,
     account_id: &str,
+    filter: &Filter,
     start: Option<&str>,
     size: usize,
 ) -> Result<(Vec<Hook>, Option<Arc<str>>), StoreError> {
     let mut statement = conn.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM hooks WHERE account_id = ?1 AND deleted IS NULL
            AND key >= coalesce((SELECT key FROM hooks WHERE id = ?2), 0)
+           AND (?4 IS NULL OR (disable_reason IS NOT NULL) = ?4)
+           AND (?5 IS NULL OR instr(lower(concat_ws(char(10), document ->> 'name',
+                document ->> 'description', document ->> 'uri')), lower(?5)) > 0)
          ORDER BY key LIMIT ?3"
     ))?;
-    let mut rows = statement.query(params![account_id, start, size as i64 + 1])?;
+    let mut rows = statement.query(params![
+        account_id,
+        start,
+        size as i64 + 1,
+        filter.auto_disabled,
+        filter.search,
+    ])?;
     let mut hooks = Vec::new();
     while let Some(row) = rows.next()? {
         hooks.push(read(row)?);

@@ -47,7 +47,7 @@ use crate::hook::{Delivery, Record};
 use crate::time::Clock;
 use queue::{Operation, Queue};
 use readers::Readers;
-use retention::Retention;
+use retention::{Limits, Retention};
 use timeline::Step;
 use writer::{Ids, Work, Writer};
 
@@ -78,6 +78,8 @@ pub struct StoreConfig {
     pub retention: Duration,
     /// How many attempts are kept, and how many deliveries beside those that are pending.
     pub max_attempts_rows: u64,
+    /// A transaction that takes longer than this is a stall: [`StoreHealth::stalled_since`].
+    pub stall_timeout: Duration,
     /// How long [`Store::write`] waits for its turn.
     pub write_timeout: Duration,
     /// How long [`Store::close`] goes on trying to commit what is left.
@@ -95,6 +97,7 @@ impl StoreConfig {
             queue_bytes: 32 << 20,
             retention: Duration::from_secs(7 * 86_400),
             max_attempts_rows: 5_000_000,
+            stall_timeout: Duration::from_millis(500),
             write_timeout: Duration::from_secs(5),
             close_timeout: Duration::from_secs(5),
         }
@@ -182,6 +185,7 @@ struct Inner {
     config: StoreConfig,
     queue: Arc<Queue>,
     gauge: Arc<health::Gauge>,
+    limits: Arc<Limits>,
     readers: Arc<Readers>,
     writer: Mutex<Option<JoinHandle<usize>>>,
 }
@@ -204,6 +208,7 @@ impl Store {
         let ids = Ids::load(&conn)?;
         let queue = Arc::new(Queue::new(&config));
         let gauge = Arc::new(health::Gauge::default());
+        let limits = Arc::new(Limits::new(config.retention, config.max_attempts_rows));
         let (committed_to, committed) = mpsc::unbounded_channel();
         let (settled_to, settled) = mpsc::unbounded_channel();
         let writer = Writer {
@@ -212,7 +217,7 @@ impl Store {
             gauge: Arc::clone(&gauge),
             clock,
             ids,
-            retention: Retention::new(&config),
+            retention: Retention::new(Arc::clone(&limits)),
             committed: committed_to,
             settled: settled_to,
             lock,
@@ -226,6 +231,7 @@ impl Store {
             config,
             queue,
             gauge,
+            limits,
             readers,
             writer: Mutex::new(Some(thread)),
         }));
@@ -303,6 +309,12 @@ impl Store {
         self.0.readers.read(read).await
     }
 
+    /// Keeps finished deliveries and attempts for as long, and so many of them, from now on:
+    /// [`StoreConfig::retention`] and [`StoreConfig::max_attempts_rows`].
+    pub fn keep(&self, retention: Duration, max_attempts_rows: u64) {
+        self.0.limits.set(retention, max_attempts_rows);
+    }
+
     /// How the store is.
     pub fn health(&self) -> StoreHealth {
         let (waiting, queued, queued_bytes) = self.0.queue.load();
@@ -312,7 +324,7 @@ impl Store {
             queued,
             queued_bytes,
             database_bytes: file_bytes(path) + file_bytes(&open::beside(path, "-wal")),
-            ..self.0.gauge.read()
+            ..self.0.gauge.read(self.0.config.stall_timeout)
         }
     }
 

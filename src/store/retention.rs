@@ -1,11 +1,12 @@
 //! What has grown old goes, a small bite at a time, so that nobody waits for it. What is pending stays.
 
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rusqlite::params;
 
 use super::writer::Tx;
-use super::{StoreConfig, StoreError, timeline};
+use super::{StoreError, timeline};
 
 /// The most rows of one table that a bite looks at.
 const BITE: i64 = 500;
@@ -19,11 +20,30 @@ const TRANSACTIONS_A_BITE: u32 = 4;
 /// A pause between two bites of a writer that has nothing else to do: what comes meanwhile comes first.
 const BREATH: Duration = Duration::from_millis(5);
 
+/// How much is kept. It can change while the writer runs.
+#[derive(Debug)]
+pub(super) struct Limits(Mutex<(Duration, u64)>);
+
+impl Limits {
+    pub(super) fn new(age: Duration, most_rows: u64) -> Self {
+        Self(Mutex::new((age, most_rows)))
+    }
+
+    /// Keeps what is so old, and so many rows.
+    pub(super) fn set(&self, age: Duration, most_rows: u64) {
+        *self.0.lock().expect("no panic while it is held") = (age, most_rows);
+    }
+
+    fn get(&self) -> (Duration, i64) {
+        let (age, most_rows) = *self.0.lock().expect("no panic while it is held");
+        (age, i64::try_from(most_rows).unwrap_or(i64::MAX))
+    }
+}
+
 /// When to take a bite, and where the last one ended.
 #[derive(Debug)]
 pub(super) struct Retention {
-    age: Duration,
-    most_rows: i64,
+    limits: Arc<Limits>,
     /// A pass through the log is under way.
     passing: bool,
     next_pass: Instant,
@@ -35,10 +55,9 @@ pub(super) struct Retention {
 }
 
 impl Retention {
-    pub(super) fn new(config: &StoreConfig) -> Self {
+    pub(super) fn new(limits: Arc<Limits>) -> Self {
         Self {
-            age: config.retention,
-            most_rows: i64::try_from(config.max_attempts_rows).unwrap_or(i64::MAX),
+            limits,
             passing: true,
             next_pass: Instant::now(),
             transactions: 0,
@@ -81,9 +100,10 @@ impl Retention {
     /// Removes a few rows; how many. Ends the pass when there is nothing left to remove.
     pub(super) fn bite(&mut self, tx: &mut Tx<'_>) -> Result<usize, StoreError> {
         self.transactions = 0;
-        let old = tx.now.before(self.age).0;
+        let (age, most_rows) = self.limits.get();
+        let old = tx.now.before(age).0;
         // Ids rise by one, so the newest ids are the newest rows, and so many.
-        let surplus = |last: i64| last.saturating_sub(self.most_rows);
+        let surplus = |last: i64| last.saturating_sub(most_rows);
         let (attempts, no_old_attempts) = remove_attempts(tx, old, surplus(tx.ids.last_attempt()))?;
         let (others, reached) =
             remove_deliveries(tx, self.reached, old, surplus(tx.ids.last_delivery()))?;

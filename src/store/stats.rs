@@ -1,4 +1,4 @@
-//! How a hook has fared: counts and latencies over its newest attempts.
+//! How hooks have fared: counts and latencies over the newest attempts.
 
 use std::time::Duration;
 
@@ -38,6 +38,61 @@ impl HookStats {
         let rank = (self.durations.len() * percent).div_ceil(100).max(1);
         self.durations.get(rank - 1).copied()
     }
+}
+
+/// How one attempt ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outcome {
+    /// The queue of its hook.
+    pub queue: i64,
+    /// When it began.
+    pub at: Timestamp,
+    /// How it ended.
+    pub result: AttemptResult,
+}
+
+/// The newest attempts of all hooks, newest first: back to those that began at `since`, `most` at most.
+///
+/// # Errors
+/// SQLite's, or a row that cannot be read.
+pub fn recent(
+    conn: &Connection,
+    since: Timestamp,
+    most: usize,
+) -> Result<Vec<Outcome>, StoreError> {
+    let mut statement =
+        conn.prepare_cached("SELECT id, queue, at, result FROM attempts ORDER BY id DESC LIMIT ?")?;
+    let mut rows = statement.query([most as i64])?;
+    let mut outcomes = Vec::new();
+    while let Some(row) = rows.next()? {
+        let at = Timestamp(row.get(2)?);
+        if at < since {
+            break;
+        }
+        let (id, result): (i64, String) = (row.get(0)?, row.get(3)?);
+        outcomes.push(Outcome {
+            queue: row.get(1)?,
+            at,
+            result: AttemptResult::from_id(&result).ok_or_else(|| {
+                StoreError::damaged("attempts", id, format!("{result:?} is no result"))
+            })?,
+        });
+    }
+    Ok(outcomes)
+}
+
+/// The newest attempt of the hook whose queue is `queue`.
+///
+/// # Errors
+/// SQLite's, or a row that cannot be read.
+pub fn last_attempt(conn: &Connection, queue: i64) -> Result<Option<LoggedAttempt>, StoreError> {
+    let id: Option<i64> = conn
+        .prepare_cached(
+            "SELECT id FROM attempts INDEXED BY attempts_by_queue WHERE queue = ? ORDER BY id DESC LIMIT 1",
+        )?
+        .query_row([queue], |row| row.get(0))
+        .optional()?;
+    Ok(id.map(|id| attempts::get(conn, id)).transpose()?.flatten())
 }
 
 /// How the hook whose queue is `queue` has fared.

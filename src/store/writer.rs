@@ -223,7 +223,9 @@ impl Writer {
             match (self.queue).take(BATCH, self.retention.patience(), not_before) {
                 Taken::Work(batch) => {
                     not_before = Instant::now() + SPACING;
+                    self.gauge.begins(self.clock.now());
                     left = self.commit(batch);
+                    self.gauge.ended();
                     if !left.is_empty() {
                         break;
                     }

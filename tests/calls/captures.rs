@@ -512,3 +512,52 @@ fn every_field_of_a_payload_is_known_by_its_name() {
     }
     assert_eq!(Payload::field("caller_id"), None);
 }
+
+#[test]
+fn who_is_only_heard_as_early_media_and_then_busy_has_not_taken_the_call() {
+    let facts = played("early-busy");
+    assert_eq!(
+        lines(&facts),
+        [
+            "channel_create(ca2f)",
+            "call_received(ca2f)",
+            "channel_create(5add)",
+            "extension_dialed(5add)",
+            "channel_bridge(ca2f)",
+            "channel_destroy(5add)",
+            "channel_unbridge(ca2f)",
+            "channel_answer(ca2f)",
+            "channel_destroy(ca2f)",
+            "call_hangup(ca2f)",
+            "call_missed(ca2f)",
+            "call_missed_or_answered(ca2f)",
+        ]
+    );
+    let outcome = only(&facts, Trigger::CallMissedOrAnswered);
+    assert_eq!(outcome.payload.text("outcome"), Some("missed"));
+}
+
+#[test]
+fn who_is_heard_as_early_media_takes_the_call_when_he_answers() {
+    let facts = played("early-answer");
+    assert_eq!(
+        lines(&facts),
+        [
+            "channel_create(84ae)",
+            "call_received(84ae)",
+            "channel_create(cceb)",
+            "extension_dialed(cceb)",
+            "channel_bridge(84ae)",
+            "channel_answer(cceb)",
+            "call_answered_extension(84ae)",
+            "call_missed_or_answered(84ae)",
+            "channel_answer(84ae)",
+            "channel_unbridge(84ae)",
+            "channel_destroy(cceb)",
+            "channel_destroy(84ae)",
+            "call_hangup(84ae)",
+        ]
+    );
+    let answered = only(&facts, Trigger::CallAnsweredExtension);
+    assert_eq!(answered.payload.text("extension"), Some("1005"));
+}

@@ -21,6 +21,8 @@ static CAPTURES: LazyLock<Vec<(&str, Vec<Event>)>> = LazyLock::new(|| {
         "click2call",
         "caller-cancel",
         "busy",
+        "early-busy",
+        "early-answer",
         "transfer",
         "utf8",
         "conf",

@@ -51,6 +51,12 @@ impl Home {
             .push((format!("SWITCHHOOK_{key}"), value.to_string()));
     }
 
+    /// Leaves a key to the configuration's file, or to its default.
+    pub fn unset(&mut self, key: &str) {
+        self.settings
+            .retain(|(name, _)| *name != format!("SWITCHHOOK_{key}"));
+    }
+
     pub fn with(mut self, key: &str, value: impl ToString) -> Self {
         self.set(key, value);
         self
@@ -82,15 +88,15 @@ impl Home {
                 shell
             }
         };
-        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("SWITCHHOOK_")) {
-            command.env_remove(name);
-        }
+        bare(&mut command, arguments);
+        command.envs(self.settings.iter().map(|(name, value)| (name, value)));
         command
-            .args(arguments)
-            .envs(self.settings.iter().map(|(name, value)| (name, value)))
-            .env("NO_COLOR", "1")
-            .stdin(Stdio::null())
-            .kill_on_drop(true);
+    }
+
+    /// A command with nothing of ours in its environment.
+    pub fn bare_command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_switchhook"));
+        bare(&mut command, arguments);
         command
     }
 
@@ -118,11 +124,32 @@ impl Home {
             api: ([127, 0, 0, 1], 0).into(),
             client: reqwest_client(),
         };
-        let ready = daemon.logged("ready api=").await;
-        let address = ready.split("api=").nth(1).unwrap();
-        daemon.api = address.trim().parse().unwrap();
+        let is_json = (self.settings.iter()).any(|(_, value)| value == "json");
+        daemon.api = match is_json {
+            false => {
+                let ready = daemon.logged("ready api=").await;
+                let address = ready.split("api=").nth(1).unwrap();
+                address.trim().parse().unwrap()
+            }
+            true => {
+                let ready = daemon.logged("\"message\":\"ready\"").await;
+                let ready: Value = serde_json::from_str(&ready).unwrap();
+                ready["api"].as_str().unwrap().parse().unwrap()
+            }
+        };
         daemon
     }
+}
+
+fn bare(command: &mut Command, arguments: &[&str]) {
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("SWITCHHOOK_")) {
+        command.env_remove(name);
+    }
+    command
+        .args(arguments)
+        .env("NO_COLOR", "1")
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
 }
 
 fn reqwest_client() -> reqwest::Client {
@@ -250,6 +277,22 @@ impl Daemon {
     /// kill -9.
     pub async fn kill(mut self) {
         self.child.kill().await.unwrap();
+    }
+
+    /// SIGTERM, and everything it has logged from its start to its end.
+    pub async fn whole_log(mut self) -> String {
+        self.signal("TERM").await;
+        let ended = tokio::time::timeout(PATIENCE, async {
+            self.child.wait().await.unwrap();
+            // Its standard error has been read to the end when nobody counts lines any more.
+            while self.lines.changed().await.is_ok() {}
+        });
+        assert!(
+            ended.await.is_ok(),
+            "it does not stop; it said:\n{}",
+            self.log_text()
+        );
+        self.log_text()
     }
 
     /// SIGTERM, and how it ended.

@@ -1,10 +1,12 @@
 //! `callflow`: goes on in another callflow of the account.
 
-use super::{Act, Children, Module, no_more};
+use super::{Act, Category, Children, Module, no_more};
 use crate::callflow::schema::{Field, Kind};
 
 pub(super) const MODULE: Module = Module {
     id: "callflow",
+    name: "Callflow",
+    category: Category::Control,
     description: "Goes on in another callflow of the account; to _ if there is no such callflow.",
     fields: &[Field::required("id", Kind::Word, "Its id")],
     children: Children::Default,

@@ -1,10 +1,12 @@
 //! `conference`: joins a conference.
 
-use super::{Act, Application, Children, Module, TALK, no_more};
+use super::{Act, Application, Category, Children, Module, TALK, no_more};
 use crate::callflow::schema::{Field, Kind};
 
 pub(super) const MODULE: Module = Module {
     id: "conference",
+    name: "Conference",
+    category: Category::People,
     description: "Joins a conference.",
     fields: &[
         Field::required("id", Kind::Word, "Its name"),

@@ -1,6 +1,6 @@
 //! `device` and `user`: rings somebody. To the switch both are users of its directory.
 
-use super::{Act, Application, Children, Module, Scene, TALK, no_more};
+use super::{Act, Application, Category, Children, Module, Scene, TALK, no_more};
 use crate::callflow::schema::{Data, Field, Kind};
 
 const FIELDS: &[Field] = &[
@@ -18,15 +18,18 @@ pub(super) const DOMAIN: Field = Field::optional(
 
 pub(super) const DEVICE: Module = Module {
     id: "device",
+    name: "Device",
+    category: Category::People,
     description: "Rings a device; the flow goes on if nobody answers.",
     fields: FIELDS,
-    children: Children::Default,
+    children: Children::Unanswered,
     check: no_more,
     act,
 };
 
 pub(super) const USER: Module = Module {
     id: "user",
+    name: "User",
     description: "Rings a user; the flow goes on if nobody answers.",
     ..DEVICE
 };

@@ -1,10 +1,12 @@
 //! `hangup`: hangs up.
 
-use super::{Act, Application, Children, Module, SLACK};
+use super::{Act, Application, Category, Children, Module, SLACK};
 use crate::callflow::schema::{Data, Field, Kind, Notes};
 
 pub(super) const MODULE: Module = Module {
     id: "hangup",
+    name: "Hang up",
+    category: Category::Control,
     description: "Hangs up.",
     fields: &[Field::optional(
         "cause",
@@ -12,7 +14,7 @@ pub(super) const MODULE: Module = Module {
         "The hangup cause, as the switch names it",
     )
     .or("\"NORMAL_CLEARING\"")],
-    children: Children::Default,
+    children: Children::Skipped,
     check,
     act: |data, _| {
         let cause = data.word("cause");

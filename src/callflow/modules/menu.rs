@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    ANSWER, Act, Application, Children, Module, PLAY, Scene, answered, is_digits, no_more,
+    ANSWER, Act, Application, Category, Children, Module, PLAY, Scene, answered, is_digits, no_more,
 };
 use crate::callflow::schema::{Data, Field, Kind};
 
@@ -16,6 +16,8 @@ const NO_SOUND: &str = "silence_stream://250";
 
 pub(super) const MODULE: Module = Module {
     id: "menu",
+    name: "Menu",
+    category: Category::Sounds,
     description: "Plays a sound and goes where the caller's digits lead; timeout if none were pressed, else _.",
     fields: &[
         Field::required("file", Kind::Sound, "What the caller hears"),

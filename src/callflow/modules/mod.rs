@@ -29,11 +29,43 @@ const PLAY: Duration = Duration::from_secs(3_600);
 /// How much longer than it should an application may take.
 const SLACK: Duration = Duration::from_secs(10);
 
-/// Which keys the children of a module may have, `_` apart, which always works.
+/// Where the catalogue has a module.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Category {
+    /// Somebody is rung, or takes the call.
+    People,
+    /// The caller hears something.
+    Sounds,
+    /// Where the call goes, and when.
+    Control,
+    /// For who knows servers and channel variables.
+    Advanced,
+}
+
+impl Category {
+    /// All of them, as a catalogue shows them.
+    pub const ALL: &'static [Self] = &[Self::People, Self::Sounds, Self::Control, Self::Advanced];
+
+    /// Its heading.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::People => "People",
+            Self::Sounds => "Sounds and menus",
+            Self::Control => "Call control",
+            Self::Advanced => "Advanced",
+        }
+    }
+}
+
+/// Which keys the children of a module may have: `_` always, and what else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Children {
-    /// None.
+    /// Nothing else: the flow goes on.
     Default,
+    /// Nothing else: the flow goes on if nobody answers.
+    Unanswered,
+    /// Nothing else, and that is reached only where the module is skipped: it ends the flow.
+    Skipped,
     /// `success` and `failure`.
     Outcome,
     /// Digits, and `timeout`.
@@ -41,20 +73,30 @@ pub enum Children {
 }
 
 impl Children {
+    /// The keys that are words, digits apart, each with what leads there.
+    pub const fn keys(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::Default => &[("_", "Next")],
+            Self::Unanswered => &[("_", "No answer")],
+            Self::Skipped => &[("_", "If skipped")],
+            Self::Outcome => &[
+                ("success", "Success"),
+                ("failure", "Failure"),
+                ("_", "Next"),
+            ],
+            Self::Digits => &[("timeout", "Nothing pressed"), ("_", "Anything else")],
+        }
+    }
+
     /// Whether `key` is one of them.
     pub fn allow(self, key: &str) -> bool {
-        key == "_"
-            || match self {
-                Self::Default => false,
-                Self::Outcome => matches!(key, "success" | "failure"),
-                Self::Digits => key == "timeout" || is_digits(key),
-            }
+        self.keys().iter().any(|(word, _)| *word == key) || (self == Self::Digits && is_digits(key))
     }
 
     /// The keys in words.
     pub const fn in_words(self) -> &'static str {
         match self {
-            Self::Default => "_",
+            Self::Default | Self::Unanswered | Self::Skipped => "_",
             Self::Outcome => "success, failure, _",
             Self::Digits => "the digits that can be pressed, timeout, _",
         }
@@ -74,6 +116,10 @@ fn is_digits(key: &str) -> bool {
 pub struct Module {
     /// The word in `module`.
     pub id: &'static str,
+    /// What people call it.
+    pub name: &'static str,
+    /// Where the catalogue has it.
+    pub category: Category,
     /// What it does, in a sentence.
     pub description: &'static str,
     /// The fields of its `data`; `skip_module` is understood by all.

@@ -1,10 +1,12 @@
 //! `play`: plays a sound.
 
-use super::{ANSWER, Act, Application, Children, Module, PLAY, answered, no_more};
+use super::{ANSWER, Act, Application, Category, Children, Module, PLAY, answered, no_more};
 use crate::callflow::schema::{Field, Kind};
 
 pub(super) const MODULE: Module = Module {
     id: "play",
+    name: "Play",
+    category: Category::Sounds,
     description: "Plays a sound.",
     fields: &[
         Field::required(

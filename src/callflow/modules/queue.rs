@@ -1,11 +1,13 @@
 //! `queue`: waits for an agent of a call centre queue.
 
-use super::{Act, Application, Children, Module, TALK, no_more};
+use super::{Act, Application, Category, Children, Module, TALK, no_more};
 use crate::callflow::schema::{Field, Kind};
 
 pub(super) const MODULE: Module = Module {
     id: "queue",
-    description: "Waits for an agent of a queue of mod_callcenter.",
+    name: "Queue",
+    category: Category::People,
+    description: "Waits for an agent of a queue of mod_callcenter; the flow goes on if none answers.",
     fields: &[Field::required(
         "id",
         Kind::Word,
@@ -15,7 +17,7 @@ pub(super) const MODULE: Module = Module {
     check: no_more,
     act: |data, _| {
         let queue = data.word("id");
-        Act::Run(vec![Application::new("callcenter", queue, TALK)])
+        Act::Bridge(Application::new("callcenter", queue, TALK))
     },
 };
 

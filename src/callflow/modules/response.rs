@@ -1,16 +1,18 @@
 //! `response`: refuses an unanswered call with a SIP status.
 
-use super::{Act, Application, Children, Module, SLACK, no_more};
+use super::{Act, Application, Category, Children, Module, SLACK, no_more};
 use crate::callflow::schema::{Data, Field, Kind};
 
 pub(super) const MODULE: Module = Module {
     id: "response",
+    name: "Response",
+    category: Category::Control,
     description: "Refuses the call with a SIP status and hangs up.",
     fields: &[
         Field::required("code", Kind::Whole(400, 699), "The SIP status, 400 to 699"),
         Field::optional("message", Kind::Text(64), "The reason phrase"),
     ],
-    children: Children::Default,
+    children: Children::Skipped,
     check: no_more,
     act: |data, _| Act::End(applications(data)),
 };

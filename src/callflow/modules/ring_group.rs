@@ -3,22 +3,26 @@
 use serde_json::Value;
 
 use super::device::{DOMAIN, at_domain};
-use super::{Act, Application, Children, Module, Scene, TALK};
+use super::{Act, Application, Category, Children, Module, Scene, TALK};
 use crate::callflow::schema::{Data, Field, Kind, Notes, text_of};
 
 const TIMEOUT: Kind = Kind::Whole(1, 600);
-const DELAY: Kind = Kind::Whole(0, 600);
 const MOST: usize = 50;
+
+/// One of those who are rung.
+const ENDPOINT: &[Field] = &[
+    Field::required("id", Kind::Word, "The user in the switch's directory"),
+    Field::optional("timeout", TIMEOUT, "Seconds it rings"),
+    Field::optional("delay", Kind::Whole(0, 600), "Seconds before it rings"),
+];
 
 pub(super) const MODULE: Module = Module {
     id: "ring_group",
+    name: "Ring group",
+    category: Category::People,
     description: "Rings several users; the flow goes on if nobody answers.",
     fields: &[
-        Field::required(
-            "endpoints",
-            Kind::List,
-            "Whom: objects with id, and if need be timeout and delay in seconds; 1 to 50",
-        ),
+        Field::required("endpoints", Kind::List(ENDPOINT), "Whom: 1 to 50"),
         Field::optional(
             "strategy",
             Kind::OneOf(&["simultaneous", "single"]),
@@ -33,7 +37,7 @@ pub(super) const MODULE: Module = Module {
         .or("20"),
         DOMAIN,
     ],
-    children: Children::Default,
+    children: Children::Unanswered,
     check,
     act,
 };
@@ -42,20 +46,6 @@ fn check(data: &Data, notes: &mut Notes<'_>) {
     let endpoints = data.list("endpoints");
     if data.document().contains_key("endpoints") && !(1..=MOST).contains(&endpoints.len()) {
         notes.say("endpoints", "minItems", "The list must name 1 to 50 users");
-    }
-    for (index, endpoint) in endpoints.iter().enumerate() {
-        let field = |name| format!("endpoints.{index}.{name}");
-        match endpoint.get("id") {
-            None => notes.say(&field("id"), "required", "Field is required but missing"),
-            Some(id) => {
-                notes.check(&field("id"), Kind::Word, id);
-            }
-        }
-        for (name, kind) in [("timeout", TIMEOUT), ("delay", DELAY)] {
-            if let Some(value) = endpoint.get(name) {
-                notes.check(&field(name), kind, value);
-            }
-        }
     }
 }
 
@@ -120,10 +110,10 @@ mod tests {
                 &MODULE,
                 json!({"endpoints": [{}, {"id": "a,b"}, {"id": "1", "delay": "soon"}], "strategy": "random"})
             ),
-            "data.strategy: Value not found in enumerated list of values: simultaneous, single; \
-             data.endpoints.0.id: Field is required but missing; \
+            "data.endpoints.0.id: Field is required but missing; \
              data.endpoints.1.id: Value must be letters, digits and _ . + * # @ - only; \
-             data.endpoints.2.delay: Value did not match type(s): integer"
+             data.endpoints.2.delay: Value did not match type(s): integer; \
+             data.strategy: Value not found in enumerated list of values: simultaneous, single"
         );
     }
 }

@@ -1,6 +1,6 @@
 //! `say`: speaks a text by a speech engine, or a number, a date or the like from the switch's own sounds.
 
-use super::{ANSWER, Act, Application, Children, Module, PLAY, answered};
+use super::{ANSWER, Act, Application, Category, Children, Module, PLAY, answered};
 use crate::callflow::schema::{Data, Field, Kind, Notes};
 
 /// What `say` knows to say from recorded words (`switch_say_type_t`).
@@ -28,6 +28,8 @@ const TYPES: &[&str] = &[
 
 pub(super) const MODULE: Module = Module {
     id: "say",
+    name: "Say",
+    category: Category::Sounds,
     description: "Speaks a text, or with a type says a number, a date or the like from recorded words.",
     fields: &[
         Field::required("text", Kind::Text(2_048), "What is said"),

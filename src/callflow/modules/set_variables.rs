@@ -1,6 +1,6 @@
 //! `set_variables`: sets channel variables.
 
-use super::{Act, Application, Children, Module, SLACK};
+use super::{Act, Application, Category, Children, Module, SLACK};
 use crate::callflow::schema::{Data, Field, Kind, Notes, scalar};
 use crate::callflow::text::name_objection;
 
@@ -10,6 +10,8 @@ const VALUE: Kind = Kind::Text(4_096);
 
 pub(super) const MODULE: Module = Module {
     id: "set_variables",
+    name: "Set variables",
+    category: Category::Advanced,
     description: "Sets channel variables; an empty value takes one away.",
     fields: &[
         Field::required(

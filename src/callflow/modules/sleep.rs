@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Act, Application, Children, Module, SLACK};
+use super::{Act, Application, Category, Children, Module, SLACK};
 use crate::callflow::schema::{Data, Field, Kind, Notes};
 
 /// The longest wait, in milliseconds.
@@ -10,6 +10,8 @@ const LONGEST_MS: u64 = 600_000;
 
 pub(super) const MODULE: Module = Module {
     id: "sleep",
+    name: "Sleep",
+    category: Category::Control,
     description: "Waits, at most ten minutes.",
     fields: &[
         Field::required("duration", Kind::Whole(0, LONGEST_MS), "How long"),

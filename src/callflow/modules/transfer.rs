@@ -1,16 +1,18 @@
 //! `transfer`: sends the call to another extension of the dialplan.
 
-use super::{Act, Application, Children, Module, SLACK, no_more};
+use super::{Act, Application, Category, Children, Module, SLACK, no_more};
 use crate::callflow::schema::{Field, Kind};
 
 pub(super) const MODULE: Module = Module {
     id: "transfer",
+    name: "Transfer",
+    category: Category::Control,
     description: "Sends the call to another extension of the dialplan; the flow ends.",
     fields: &[
         Field::required("extension", Kind::Word, "What is dialled there"),
         Field::optional("context", Kind::Word, "The context of the dialplan").or("\"default\""),
     ],
-    children: Children::Default,
+    children: Children::Skipped,
     check: no_more,
     act: |data, _| {
         // Always XML: `inline` would run whatever applications the extension names.

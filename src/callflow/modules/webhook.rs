@@ -1,6 +1,6 @@
 //! `webhook`: a request to a server, to tell it something or to ask it for instructions.
 
-use super::{Act, Children, Module};
+use super::{Act, Category, Children, Module};
 use crate::callflow::action::hook_document;
 use crate::callflow::schema::{Data, Field, Kind, Notes};
 use crate::hook::Settings;
@@ -10,9 +10,15 @@ const LONGEST_WAIT_MS: u64 = 60_000;
 
 pub(super) const MODULE: Module = Module {
     id: "webhook",
+    name: "Webhook",
+    category: Category::Advanced,
     description: "Sends a webhook; a GET asks the server for instructions.",
     fields: &[
-        Field::required("uri", Kind::Hook, "Where it goes: absolute http or https"),
+        Field::required(
+            "uri",
+            Kind::Hook,
+            "Where it goes: absolute http or https, or nats",
+        ),
         Field::optional(
             "http_verb",
             Kind::Hook,
@@ -47,7 +53,8 @@ fn check(data: &Data, notes: &mut Notes<'_>) {
     if !data.document().contains_key("uri") {
         return;
     }
-    if let Err(mistakes) = Settings::read(&hook_document(data.document(), "webhook")) {
+    let settings = Settings::read(&hook_document(data.document(), "webhook"));
+    if let Err(mistakes) = settings.and_then(Settings::without_passwords) {
         for (field, rules) in mistakes.into_document() {
             for (rule, detail) in rules.as_object().into_iter().flatten() {
                 notes.add(&field, rule, detail.clone());
@@ -84,7 +91,7 @@ mod tests {
                 json!({"uri": "ftp://a", "retries": 9, "wait_ms": -1})
             ),
             "data.wait_ms: Value must be greater than or equal to 0; \
-             data.uri: Value must be an http or https URI, not ftp; \
+             data.uri: Value must be an http, https or nats URI, not ftp; \
              data.retries: Value must be less than or equal to 4"
         );
     }

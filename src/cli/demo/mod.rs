@@ -22,12 +22,16 @@ use tokio::time::Instant;
 
 use self::receiver::Arrived;
 use self::switch::{Switch, Written};
-use super::{EXIT_FAILURE, log_to_stderr, runtime};
+use super::log::Log;
+use super::{EXIT_FAILURE, runtime};
 
 /// How long after the last webhook the demo believes that there will be no more.
 const QUIET: Duration = Duration::from_millis(400);
 /// How long the first webhook of a call may take.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How much longer than the recorded call those of the loop take, so that they can be watched.
+const PACE_OF_LOOP: u8 = 4;
 
 /// What the demo can be told.
 #[derive(Args)]
@@ -41,7 +45,7 @@ pub(super) struct Options {
 }
 
 pub(super) fn run(options: &Options) -> ExitCode {
-    log_to_stderr("warn", LogFormat::Text);
+    let _log = Log::to_stderr("warn", LogFormat::Text);
     let played = runtime()
         .map_err(Into::into)
         .and_then(|runtime| runtime.block_on(play(options)));
@@ -80,7 +84,11 @@ async fn play(options: &Options) -> Result<bool, Box<dyn Error>> {
     let scratch = Scratch::new()?;
     let secret = Secret::generate()?;
     let (receiver, mut arrived) = receiver::listen(secret.clone()).await?;
-    let switch = Switch::bind(Clock::system()).await?;
+    let pace = match options.endless {
+        true => PACE_OF_LOOP,
+        false => 1,
+    };
+    let switch = Switch::bind(Clock::system(), pace).await?;
     let token = uuid::Uuid::new_v4().simple().to_string();
 
     let mut config = Config::default();
@@ -95,7 +103,15 @@ async fn play(options: &Options) -> Result<bool, Box<dyn Error>> {
     let app = App::start(config).await?;
     let api = app.api_address();
     let uri = format!("http://{receiver}/calls");
-    add_hook(api, &token, &uri, &secret).await?;
+    let mut hooks = vec![json!({
+        "name": "demo", "hook": "all", "uri": uri, "format": "json", "secret": secret.reveal(),
+    })];
+    if options.endless {
+        hooks.extend(more_hooks(receiver));
+    }
+    for hook in hooks {
+        add_hook(api, &token, hook).await?;
+    }
 
     say!(
         "{}",
@@ -103,6 +119,10 @@ async fn play(options: &Options) -> Result<bool, Box<dyn Error>> {
             "switchhook demo: a recorded call of a real FreeSWITCH, played over a real event socket"
         )
     );
+    if options.endless {
+        say!("  console    http://{api}/");
+        say!("  token      {token}");
+    }
     say!("  the hook   POST {uri} as JSON, signed, for every trigger");
     if options.endless {
         say!("  the API    http://{api}/v2/accounts/default/webhooks");
@@ -152,23 +172,34 @@ fn free_or_any(wanted: SocketAddr) -> String {
     }
 }
 
-/// Adds the demo's hook as anybody would: over REST.
-async fn add_hook(
-    api: SocketAddr,
-    token: &str,
-    uri: &str,
-    secret: &Secret,
-) -> Result<(), Box<dyn Error>> {
-    let hook = json!({ "data": {
-        "name": "demo", "hook": "all", "uri": uri, "format": "json", "secret": secret.reveal(),
-    }});
+/// What else the loop has to show: a receiver that is fine, one that fails now and then, one that is gone.
+fn more_hooks(receiver: SocketAddr) -> [Value; 3] {
+    [
+        json!({
+            "name": "Call log", "description": "Each call once, when it is over",
+            "hook": "call_hangup", "uri": format!("http://{receiver}/log"),
+        }),
+        json!({
+            "name": "CRM", "description": "It fails now and then, and is tried again",
+            "hook": ["call_received", "call_missed_or_answered"], "format": "json",
+            "uri": format!("http://{receiver}/crm"),
+        }),
+        json!({
+            "name": "Old wallboard", "description": "It is gone, says so, and is switched off for it",
+            "hook": "channel_answer", "format": "json", "uri": format!("http://{receiver}/wallboard"),
+        }),
+    ]
+}
+
+/// Adds a hook of the demo as anybody would: over REST.
+async fn add_hook(api: SocketAddr, token: &str, hook: Value) -> Result<(), Box<dyn Error>> {
     let answer = reqwest::Client::builder()
         .no_proxy()
         .build()?
         .put(format!("http://{api}/v2/accounts/default/webhooks"))
         .header("X-Auth-Token", token)
         .header("Content-Type", "application/json")
-        .body(hook.to_string())
+        .body(json!({ "data": hook }).to_string())
         .send()
         .await?;
     match answer.status().as_u16() {

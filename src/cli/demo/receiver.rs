@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::Router;
 use axum::body::Bytes;
@@ -24,6 +25,8 @@ pub(super) struct Arrived {
 struct Shared {
     secret: Secret,
     arrived: mpsc::UnboundedSender<Arrived>,
+    /// Requests to the one that fails now and then.
+    asked: AtomicU64,
 }
 
 /// Listens on a free port of loopback until the process ends.
@@ -35,9 +38,13 @@ pub(super) async fn listen(
     let (sender, arrived) = mpsc::unbounded_channel();
     let router = Router::new()
         .route("/calls", post(receive))
+        .route("/log", post(StatusCode::NO_CONTENT))
+        .route("/crm", post(fail_now_and_then))
+        .route("/wallboard", post(StatusCode::GONE))
         .with_state(Arc::new(Shared {
             secret,
             arrived: sender,
+            asked: AtomicU64::new(0),
         }));
     tokio::spawn(async move {
         if let Err(error) = axum::serve(listener, router).await {
@@ -61,6 +68,17 @@ async fn receive(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: By
     match shared.arrived.send(arrived) {
         Ok(()) => StatusCode::NO_CONTENT,
         Err(_) => StatusCode::SERVICE_UNAVAILABLE,
+    }
+}
+
+/// Every eighth request fails: too few for the hook to be switched off.
+async fn fail_now_and_then(State(shared): State<Arc<Shared>>) -> (StatusCode, &'static str) {
+    match shared.asked.fetch_add(1, Ordering::Relaxed) % 8 {
+        3 => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the CRM is being backed up",
+        ),
+        _ => (StatusCode::OK, "noted"),
     }
 }
 

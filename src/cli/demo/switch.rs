@@ -21,6 +21,18 @@ const RECORDING: &[u8] = include_bytes!("../../../tests/captures/bridge.plain.es
 /// The longest pause between two events; nobody wants to watch a phone ring.
 const LONGEST_PAUSE: Duration = Duration::from_millis(600);
 
+/// Who calls, in turn; the first is the recorded one. The last is somebody whose phone says whatever it likes:
+/// a caller's name is his own text, wherever it is shown.
+const CALLERS: &[(&str, &str)] = &[
+    ("Alice%20Example", "15550001111"),
+    ("Bj%C3%B8rn%20%26%20S%C3%B8nner", "15550002222"),
+    ("Chidi%20Okafor", "15550003333"),
+    (
+        "%3Cimg%20src%3Dx%20onerror%3Dalert(1)%3E%20Mallory",
+        "15550004444",
+    ),
+];
+
 /// When an event was written to the socket, by its `Event-Sequence`.
 pub(super) type Written = Arc<Mutex<HashMap<u64, Instant>>>;
 
@@ -30,23 +42,27 @@ pub(super) struct Switch {
     events: Vec<Recorded>,
     written: Written,
     clock: Clock,
+    pace: i64,
 }
 
 /// One event of the recording.
 struct Recorded {
     name: String,
-    /// Microseconds since the first one.
-    offset: i64,
+    /// When it happened, in microseconds since 1970.
+    at: i64,
     lines: Vec<(String, String)>,
 }
 
 impl Switch {
-    pub(super) async fn bind(clock: Clock) -> std::io::Result<Self> {
+    /// A switch whose calls take `pace` times as long as the recorded one; at pace 1 its longest pause is cut
+    /// short.
+    pub(super) async fn bind(clock: Clock, pace: u8) -> std::io::Result<Self> {
         Ok(Self {
             listener: TcpListener::bind("127.0.0.1:0").await?,
             events: read_recording(),
             written: Written::default(),
             clock,
+            pace: pace.into(),
         })
     }
 
@@ -87,12 +103,16 @@ impl Switch {
         let began = Instant::now();
         let began_at = self.clock.now().0;
         let mut at = began;
-        let mut last_offset = 0;
+        let first = self.events.first().map_or(0, |event| event.at);
+        let mut last = first;
         for event in self.events.iter() {
-            let pause =
-                Duration::from_micros(u64::try_from(event.offset - last_offset).unwrap_or(0));
-            last_offset = event.offset;
-            at += pause.min(LONGEST_PAUSE);
+            let pause = (event.at - last) * self.pace;
+            let pause = Duration::from_micros(u64::try_from(pause).unwrap_or(0));
+            last = event.at;
+            at += match self.pace {
+                1 => pause.min(LONGEST_PAUSE),
+                _ => pause,
+            };
             loop {
                 tokio::select! {
                     biased;
@@ -104,7 +124,9 @@ impl Switch {
                 continue;
             }
             let now = began_at + i64::try_from((at - began).as_micros()).unwrap_or(0);
-            let (sequence, text) = event.made_new(call, now);
+            let (sequence, text) = event.made_new(call, now, |recorded| {
+                began_at + (recorded - first) * self.pace
+            });
             let frame = format!(
                 "Content-Length: {}\nContent-Type: text/event-plain\n\n{text}",
                 text.len()
@@ -119,8 +141,9 @@ impl Switch {
 }
 
 impl Recorded {
-    /// The event as the `call`th call would have it at `now` (microseconds since 1970).
-    fn made_new(&self, call: u64, now: i64) -> (u64, String) {
+    /// The event as the `call`th call would have it at `now` (microseconds since 1970); `moved` says when that is
+    /// which was recorded.
+    fn made_new(&self, call: u64, now: i64, moved: impl Fn(i64) -> i64) -> (u64, String) {
         let mut text = String::with_capacity(4_096);
         let mut sequence = 0;
         for (name, value) in &self.lines {
@@ -130,7 +153,11 @@ impl Recorded {
                     sequence.to_string()
                 }
                 "Event-Date-Timestamp" => now.to_string(),
-                _ => another_uuid(value, call),
+                name if name.ends_with("-Time") => match value.parse() {
+                    Ok(at @ 1..) => moved(at).to_string(),
+                    _ => value.clone(),
+                },
+                _ => another_caller(another_uuid(value, call), call),
             };
             text.push_str(&format!("{name}: {value}\n"));
         }
@@ -148,11 +175,19 @@ fn another_uuid(value: &str, call: u64) -> String {
     })
 }
 
+/// A value with the recorded call's caller turned into that of another call.
+fn another_caller(value: String, call: u64) -> String {
+    let (name, number) = CALLERS[(call as usize - 1) % CALLERS.len()];
+    let (first_name, first_number) = CALLERS[0];
+    value
+        .replace(first_name, name)
+        .replace(first_number, number)
+}
+
 fn read_recording() -> Vec<Recorded> {
     let mut cutter = Cutter::new(Limits::default());
     let mut buffer = BytesMut::from(RECORDING);
     let mut events = Vec::new();
-    let mut first = None;
     while let Ok(Some(frame)) = cutter.cut(&mut buffer) {
         let (Some(name), Ok(event)) = (peek_name(&frame), Event::from_frame(&frame)) else {
             continue;
@@ -161,7 +196,7 @@ fn read_recording() -> Vec<Recorded> {
         let body = String::from_utf8_lossy(&frame.body);
         events.push(Recorded {
             name: String::from_utf8_lossy(name).into_owned(),
-            offset: at - *first.get_or_insert(at),
+            at,
             lines: body
                 .lines()
                 .filter_map(|line| line.split_once(": "))

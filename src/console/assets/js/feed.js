@@ -1,0 +1,72 @@
+// The live feed, read once for all that watch. Fetch and not EventSource, which cannot send a token in a header.
+
+import { api } from "./api.js";
+
+const watchers = new Set();
+let stopped = null;
+let lastId = null;
+
+/** Calls `on(kind, data)` for what happens from now on, and `on("state", {connected})`; the answer ends that. */
+export function watch(on) {
+  watchers.add(on);
+  if (!stopped) {
+    stopped = new AbortController();
+    read(stopped.signal);
+  }
+  return () => {
+    watchers.delete(on);
+    if (watchers.size === 0) hangUp();
+  };
+}
+
+/** Ends the stream, as at signing out. */
+export function hangUp() {
+  stopped?.abort();
+  stopped = null;
+  lastId = null;
+}
+
+function tell(kind, data) {
+  for (const on of [...watchers]) on(kind, data);
+}
+
+async function read(signal) {
+  let pause = 500;
+  while (!signal.aborted) {
+    try {
+      const response = await api.stream(signal, lastId);
+      tell("state", { connected: true });
+      pause = 500;
+      await frames(response.body.getReader());
+    } catch (error) {
+      if (signal.aborted || error.status === 401) return;
+    }
+    if (signal.aborted) return;
+    tell("state", { connected: false });
+    await new Promise((done) => setTimeout(done, pause));
+    pause = Math.min(pause * 2, 10000);
+  }
+}
+
+async function frames(reader) {
+  const decoder = new TextDecoder();
+  let rest = "";
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) return;
+    const parts = (rest + decoder.decode(value, { stream: true })).split("\n\n");
+    rest = parts.pop();
+    for (const part of parts) take(part);
+  }
+}
+
+function take(frame) {
+  const fields = {};
+  for (const line of frame.split("\n")) {
+    const colon = line.indexOf(": ");
+    if (colon > 0) fields[line.slice(0, colon)] = line.slice(colon + 2);
+  }
+  if (!fields.event) return;
+  lastId = fields.id;
+  tell(fields.event, JSON.parse(fields.data));
+}

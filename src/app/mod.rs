@@ -144,7 +144,7 @@ impl App {
         let waiting = Waiting::default();
         let (shown, waited_for) = (feed.clone(), waiting.clone());
         let dispatcher = dispatcher.watched_by(move |seen| {
-            shown.attempted(&seen.delivery, &seen.attempt);
+            shown.attempted(seen.delivery, seen.attempt);
             waited_for.attempted(seen);
         });
 

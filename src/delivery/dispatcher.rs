@@ -27,15 +27,15 @@ use crate::store::{Next, Settled, Store};
 use crate::time::{Clock, Timestamp};
 
 /// Deliveries of one hook in memory at most.
-const WINDOW: usize = 256;
+const WINDOW: usize = 1_024;
 /// Deliveries in memory at most, all hooks together; beyond it each hook has [`LEAST_WINDOW`].
 const WINDOW_OF_ALL: usize = 8_192;
 /// What a hook may always have in memory.
 const LEAST_WINDOW: usize = 8;
 /// Rows asked of the store at once.
-const FETCH: usize = 128;
+const FETCH: usize = 256;
 /// The store is asked again when fewer than this are ready.
-const LOW_WATER: usize = 32;
+const LOW_WATER: usize = 128;
 /// Rows changed in one transaction when a queue is emptied.
 const BITE: usize = 500;
 /// How many times as long as a bite took the writer is left to others before the next one.
@@ -52,7 +52,7 @@ const STORE_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 
 /// Whoever is shown every attempt.
-type Watch = Box<dyn Fn(&Seen) + Send>;
+type Watch = Box<dyn Fn(&Seen<'_>) + Send>;
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Wake {
@@ -181,7 +181,7 @@ impl Dispatcher {
     }
 
     /// Shows every attempt to `watch` as it ends.
-    pub fn watched_by(mut self, watch: impl Fn(&Seen) + Send + 'static) -> Self {
+    pub fn watched_by(mut self, watch: impl Fn(&Seen<'_>) + Send + 'static) -> Self {
         self.watch = Some(Box::new(watch));
         self
     }

@@ -60,14 +60,14 @@ pub struct SwitchOff {
 }
 
 /// One attempt that was made, for whoever watches.
-#[derive(Debug, Clone)]
-pub struct Seen {
+#[derive(Debug, Clone, Copy)]
+pub struct Seen<'a> {
     /// The delivery.
-    pub delivery: Delivery,
+    pub delivery: &'a Delivery,
     /// The attempt, as it is recorded.
-    pub attempt: Attempt,
+    pub attempt: &'a Attempt,
     /// The answer's body, up to 64 KiB of it.
-    pub body: Bytes,
+    pub body: &'a Bytes,
 }
 
 /// How an endpoint is just now.

@@ -48,8 +48,11 @@ impl WebhookId {
 
 impl std::fmt::Display for WebhookId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // As the digits of a UUID, which are written in one piece: there are several for each request.
+        let mut digits = uuid::Uuid::encode_buffer();
+        let id = uuid::Uuid::from_bytes(self.0).simple();
         f.write_str("msg_")?;
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(id.encode_lower(&mut digits))
     }
 }
 

@@ -192,9 +192,9 @@ impl Dispatcher {
         for (attempt, body) in done.attempts.iter().zip(&done.bodies) {
             if let Some(watch) = &self.watch {
                 watch(&Seen {
-                    delivery: done.delivery.clone(),
-                    attempt: attempt.clone(),
-                    body: body.clone(),
+                    delivery: &done.delivery,
+                    attempt,
+                    body,
                 });
             }
         }

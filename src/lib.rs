@@ -27,7 +27,8 @@
 //! | [`app`] | all of them: builds, starts and stops the parts in order | |
 //!
 //! Beside the rooms: [`trigger`] (the catalogue of what a hook can ask for), [`time`] (instants, and the clock
-//! that is passed in), [`config`] (the configuration, read and checked whole; what a reload can change).
+//! that is passed in), [`config`] (the configuration, read and checked whole; what a reload can change), [`tally`]
+//! (numbers that a room keeps while it works; [`api`] collects them for `/metrics`, and no room knows who reads them).
 //!
 //! # What must hold
 //!
@@ -52,6 +53,7 @@ pub mod esl;
 pub mod hook;
 pub mod registry;
 pub mod store;
+pub mod tally;
 pub mod time;
 pub mod timeline;
 pub mod trigger;

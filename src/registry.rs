@@ -125,12 +125,14 @@ impl Registry {
         }
     }
 
-    /// Makes a hook. A `secret` in the document is kept beside it: `whsec_…`, or `generate`.
+    /// Makes a hook, with `id` where one was chosen. A `secret` in the document is kept beside it: `whsec_…`, or
+    /// `generate`.
     ///
     /// # Errors
-    /// The document's mistakes; an account that is not there; or the store's.
+    /// The document's mistakes; an id that another hook has; an account that is not there; or the store's.
     pub async fn create_hook(
         self: &Arc<Self>,
+        id: Option<Arc<str>>,
         account_id: &str,
         mut document: Document,
     ) -> Result<Hook, StoreError> {
@@ -144,10 +146,18 @@ impl Registry {
         let registry = Arc::clone(self);
         in_own_task(async move {
             let _account = registry.account_lock(&account_id).read().await;
+            let _hook = match &id {
+                Some(id) => Some(registry.hook_lock(id).lock().await),
+                None => None,
+            };
             let account = Arc::clone(&account_id);
             let hook = registry
                 .commit(&account_id, move |tx| {
-                    hooks::insert(tx, &account, document.clone(), secrets.clone())
+                    let (document, secrets) = (document.clone(), secrets.clone());
+                    match &id {
+                        Some(id) => hooks::insert_as(tx, id, &account, document, secrets),
+                        None => hooks::insert(tx, &account, document, secrets),
+                    }
                 })
                 .await?;
             registry.show(&hook);
@@ -324,19 +334,23 @@ impl Registry {
         Ok(rotated)
     }
 
-    /// Makes an account below `parent`, or at the top.
+    /// Makes an account below `parent`, or at the top; with `id` where one was chosen.
     ///
     /// # Errors
-    /// The document's mistakes, a realm or number that another account has, or the store's.
+    /// The document's mistakes, an id, a realm or number that another account has, or the store's.
     pub async fn create_account(
         self: &Arc<Self>,
+        id: Option<Arc<str>>,
         parent: Option<&str>,
         mut document: Document,
     ) -> Result<StoredAccount, StoreError> {
         without_tree(&mut document);
         let parent: Option<Arc<str>> = parent.map(Into::into);
-        self.change_accounts(move |tx| accounts::insert(tx, parent.as_deref(), document.clone()))
-            .await
+        self.change_accounts(move |tx| match &id {
+            Some(id) => accounts::insert_as(tx, id, parent.as_deref(), document.clone()),
+            None => accounts::insert(tx, parent.as_deref(), document.clone()),
+        })
+        .await
     }
 
     /// Replaces an account's document. `None` where there is no such account.

@@ -90,6 +90,9 @@ catalogue! {
 }
 
 impl Trigger {
+    /// How many triggers there are.
+    pub const COUNT: usize = Self::ALL.len();
+
     /// The trigger of an id, in any case.
     pub fn from_id(id: &str) -> Option<Self> {
         Self::ALL

@@ -368,7 +368,7 @@ async fn metrics_are_for_prometheus_and_the_description_is_open() {
     assert_eq!(metrics.status, 200);
     let text = metrics.body.as_str().unwrap();
     for line in [
-        "switchhook_hooks 1",
+        "switchhook_hooks{state=\"on\"} 1",
         "switchhook_switch_connected 1",
         "switchhook_store_lost_total 0",
     ] {

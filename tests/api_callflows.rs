@@ -293,7 +293,7 @@ async fn a_callflow_is_walked_without_a_call() {
             {"path": "flow.children._", "module": "webhook",
              "webhook": "POST http://my.ser.ver/frontdesk/missed_call", "next": "_"},
             {"path": "flow.children._.children._", "module": "voicemail",
-             "applications": ["voicemail default pbx.test 1001"], "next": null},
+             "applications": ["answer", "voicemail default pbx.test 1001"], "next": null},
         ])
     );
     let call = json!({"call": {"answered": "1001"}});

@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 use serde_json::json;
+use support::backlog::pile_up;
 use support::daemon::{Daemon, Home};
 use support::exchange::Exchange;
 use support::receiver::Receiver;
-use switchhook::time::Clock;
 use tokio::time::Instant;
 
 /// How far the resident memory may grow at most, at any moment.
@@ -153,37 +153,4 @@ fn count_of(home: &Home, sql: &str) -> i64 {
     let connection = Connection::open(home.database()).unwrap();
     connection.busy_timeout(Duration::from_secs(10)).unwrap();
     connection.query_row(sql, (), |row| row.get(0)).unwrap()
-}
-
-/// Deliveries that an earlier day has left for the first hook.
-fn pile_up(home: &Home, backlog: i64) {
-    let connection = Connection::open(home.database()).unwrap();
-    let at = Clock::system().now().before(Duration::from_secs(3_600)).0;
-    let body = json!({"hook_event": "dtmf", "digit": "1", "filler": "x".repeat(800)});
-    // Events go in first and deliveries last, so that both are numbered from what was there before.
-    let sql = format!(
-        "PRAGMA synchronous = OFF;
-         CREATE TEMP TABLE b AS SELECT max(event) AS event, max(id) AS delivery FROM deliveries;
-         CREATE TEMP TABLE n (n INTEGER PRIMARY KEY);
-         BEGIN;
-         WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r WHERE n < {backlog})
-         INSERT INTO n SELECT n FROM r;
-         INSERT INTO events (id, first_delivery, deliveries, trigger, at, recorded_at, sequence, lane, core_uuid,
-             account_id, call_id, call_uuid)
-         SELECT b.event + n, b.delivery + n, 1, 'dtmf', {at} + n, {at} + n, n, 1 + n / 4, 'core', 'default', 'a', 'a'
-         FROM n, b;
-         INSERT INTO bodies (id, body) SELECT b.delivery + n, CAST('{body}' AS BLOB) FROM n, b;
-         INSERT INTO deliveries (id, event, queue, lane, due_at, state, attempts, occurred_at, webhook_id, verb,
-             format)
-         SELECT b.delivery + n, b.event + n, 1, 1 + n / 4, {at} + n, 'pending', 0, {at} + n, randomblob(16), 'post',
-             'json'
-         FROM n, b;
-         COMMIT;"
-    );
-    connection.execute_batch(&sql).unwrap();
-    assert_eq!(count(home, "state = 'pending'"), backlog);
-    drop(connection);
-    // The daemon's first checkpoint is not to wait for what was written here.
-    let file = std::fs::File::open(home.database()).unwrap();
-    file.sync_all().unwrap();
 }

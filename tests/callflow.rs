@@ -12,7 +12,7 @@ use support::caller::{Caller, Did, End, Story};
 use support::switch::Gate;
 use switchhook::call::Accounts;
 use switchhook::callflow::{
-    CallflowConfig, CallflowStats, Desk, DeskError, StoredFlow, WebhookAction, WebhookAnswer, serve,
+    CallflowConfig, Desk, DeskError, StoredFlow, WebhookAction, WebhookAnswer, serve,
 };
 use switchhook::hook::{Delivery, Hook, Router, Verb};
 use tokio::net::TcpListener;
@@ -115,7 +115,6 @@ impl Desk for House {
 /// The daemon's end of outbound sockets, on a port of its own.
 struct Place {
     house: Arc<House>,
-    stats: Arc<CallflowStats>,
     address: SocketAddr,
     stop: watch::Sender<bool>,
     serving: JoinHandle<()>,
@@ -138,19 +137,11 @@ impl Place {
             numbers: Mutex::default(),
             waiting: Mutex::default(),
         });
-        let stats = Arc::<CallflowStats>::default();
         let (stop, stops) = watch::channel(false);
-        let serving = serve(
-            listener,
-            Arc::clone(&house),
-            config,
-            Arc::clone(&stats),
-            stops,
-        );
+        let serving = serve(listener, Arc::clone(&house), config, Arc::default(), stops);
         Self {
             address,
             house,
-            stats,
             stop,
             serving: tokio::spawn(serving),
         }
@@ -243,6 +234,7 @@ async fn a_missed_call_is_told_and_goes_to_voicemail() {
             story.ran,
             [
                 "bridge([leg_timeout=20]user/1001@pbx.test)",
+                "answer()",
                 "voicemail(default pbx.test 1001)"
             ]
         );
@@ -270,18 +262,54 @@ async fn an_answered_call_is_over_when_they_have_talked() {
     let story = place.run(seed(), caller).await;
     assert_eq!(story.end, End::HungUp("NORMAL_CLEARING".into()));
     assert_eq!(story.variable("hangup_after_bridge"), "true");
-    // The end of the bridge comes before that of the call.
-    let caller = Caller::new().applications(bridge_ends("SUCCESS"));
-    let hangup = caller.hangup.clone();
-    let watching = async {
-        while place.stats.live.load(std::sync::atomic::Ordering::Relaxed) == 0 {
-            tokio::task::yield_now().await;
-        }
-        hangup.notify_one();
-    };
-    let (story, ()) = tokio::join!(place.dial(caller), watching);
-    assert_eq!(story.end, End::HungUp("ORIGINATOR_CANCEL".into()));
     assert_eq!(place.asked(), [""; 0]);
+}
+
+#[tokio::test]
+async fn who_is_only_heard_as_early_media_has_not_answered() {
+    let place = Place::new().await;
+    // Ringback tone, then 486: the bridge was a success, but the switch does not hang up.
+    let caller = Caller::new().applications(bridge_ends("SUCCESS"));
+    let story = place.run(seed(), caller).await;
+    assert_eq!(
+        story.ran[1..],
+        ["answer()", "voicemail(default pbx.test 1001)"]
+    );
+    assert_eq!(story.end, End::HandedBack);
+    assert_eq!(place.asked(), ["http://my.ser.ver/frontdesk/missed_call"]);
+}
+
+#[tokio::test]
+async fn an_answered_call_that_is_transferred_stays_where_it_is() {
+    let place = Place::new().await;
+    let caller = Caller::new().applications(|application, _| match application {
+        "bridge" => Did::Moved(vec![("originate_disposition", "SUCCESS".into())]),
+        _ => Did::nothing(),
+    });
+    let story = place.run(seed(), caller).await;
+    assert_eq!(story.end, End::LetGo);
+    assert_eq!(story.ran.len(), 1, "{:?}", story.ran);
+    assert_eq!(result(&story), ("", "", ""));
+}
+
+#[tokio::test]
+async fn a_queue_bridges_the_agent_and_is_done_long_before_they_have_talked() {
+    let queue = json!({"module": "queue", "data": {"id": "support@default"},
+        "children": {"_": play("nobody.wav")}});
+    for (cause, ran, end) in [("answered", 1, End::LetGo), ("cancel", 2, End::HandedBack)] {
+        let place = Place::new().await;
+        let caller = Caller::new().applications(move |application, _| match application {
+            "callcenter" => Did::set("cc_cause", cause),
+            _ => Did::nothing(),
+        });
+        let story = place.run(queue.clone(), caller).await;
+        assert_eq!(
+            (story.ran.len(), &story.end),
+            (ran, &end),
+            "{:?}",
+            story.ran
+        );
+    }
 }
 
 // The dialplan's `socket …/webhook`.

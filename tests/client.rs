@@ -721,6 +721,24 @@ async fn a_forbidden_address_is_named_and_not_hammered() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_user_who_may_not_have_the_events_is_named_and_not_hammered() {
+    let refusal = "Content-Type: command/reply\nReply-Text: -ERR permission denied\n\n";
+    let refused = Script::login("ClueCon").expect("event").say(refusal);
+    let switch = Switch::start([refused.silent("event"), Script::subscribed()]).await;
+    let mut client = client(patient(switch.port()), &["DTMF"]);
+    connected(&mut client).await;
+    let start = Instant::now();
+    assert_eq!(
+        disconnected(&mut client).await.to_string(),
+        "the switch refuses the events with \"-ERR permission denied\": esl-allowed-events of [switch] user in \
+         its directory must hold all of DTMF HEARTBEAT"
+    );
+    assert_eq!(client.status().get().connected_since, None);
+    connected(&mut client).await;
+    assert!(start.elapsed() >= Duration::from_secs(30));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_port_that_is_no_event_socket_is_given_up_after_a_while() {
     let switch = Switch::start([Script::new(), Script::subscribed()]).await;
     let mut client = client(patient(switch.port()), &[]);

@@ -38,9 +38,9 @@ async fn play(listener: &TcpListener, name: &str) -> (Outbound, JoinHandle<Vec<S
             false => groups.last_mut().unwrap().push(frame),
         }
     }
+    // When these were recorded nobody had said yet that the call is to go on in the dialplan.
     if !sent.contains("resume") {
-        let reply = "Content-Type: command/reply\nReply-Text: +OK\n\n";
-        groups.insert(1, vec![reply.into()]);
+        groups.insert(1, vec![capture::frame("api/response", "+OK\n")]);
     }
     let playing = tokio::spawn(async move {
         let mut wire = Wire::connect(address).await;
@@ -97,7 +97,13 @@ async fn a_caller_presses_seven_in_a_menu_and_is_hung_up_on() {
     let heard = switch.await.unwrap();
     assert_eq!(
         heard[..4],
-        ["connect", "resume", "linger 5", "myevents"].map(str::to_owned)
+        [
+            "connect",
+            "api uuid_setvar 08ba3683-32e0-49da-a937-866f6e22fc9f socket_resume true",
+            "linger 5",
+            "myevents"
+        ]
+        .map(str::to_owned)
     );
 }
 
@@ -188,7 +194,8 @@ async fn the_call_ends_while_we_wait_for_something_else() {
 
 // Switches that misbehave.
 
-/// A leg whose wire the test holds in its hands, behind `connect` and `resume`.
+/// A leg whose wire the test holds in its hands, behind `connect` and the word that it is to go on in the
+/// dialplan.
 async fn by_hand(listener: &TcpListener) -> (Outbound, Wire, Caller) {
     let caller = Caller::new();
     let address = listener.local_addr().unwrap();
@@ -196,8 +203,10 @@ async fn by_hand(listener: &TcpListener) -> (Outbound, Wire, Caller) {
         let mut wire = Wire::connect(address).await;
         assert_eq!(wire.hear().await.as_deref(), Some("connect"));
         wire.say(caller.channel_data()).await.unwrap();
-        assert_eq!(wire.hear().await.as_deref(), Some("resume"));
-        wire.reply("+OK").await.unwrap();
+        let resume = format!("api uuid_setvar {} socket_resume true", caller.uuid);
+        assert_eq!(wire.hear().await, Some(resume));
+        let done = capture::frame("api/response", "+OK\n");
+        wire.say(done).await.unwrap();
         wire
     };
     let (call, wire) = tokio::join!(accept(listener), greeting);
@@ -231,6 +240,74 @@ async fn it_connects_and_says_nothing() {
         error.to_string(),
         "connect: the switch did not finish within 50ms"
     );
+}
+
+#[tokio::test]
+async fn people_who_talk_are_not_torn_apart_when_the_connection_ends() {
+    for early_media in [false, true] {
+        let listener = listener().await;
+        let (mut call, mut wire, caller) = by_hand(&listener).await;
+        let stay = format!("api uuid_setvar {} socket_resume", caller.uuid);
+        let talking = async {
+            assert_eq!(wire.hear().await.as_deref(), Some("myevents"));
+            wire.reply("+OK Events Enabled").await.unwrap();
+            let bridge = wire.hear().await.unwrap();
+            wire.reply("+OK").await.unwrap();
+            let answered = if early_media { "0" } else { "1795270836771529" };
+            let bridged = [("Other-Leg-Channel-Answered-Time", answered)];
+            wire.say(caller.event("CHANNEL_BRIDGE", &bridged))
+                .await
+                .unwrap();
+            if early_media {
+                // Nobody talks yet: what is torn from here is the dialplan's.
+                let silent = tokio::time::timeout(IMPATIENCE, wire.hear()).await;
+                assert!(silent.is_err(), "{silent:?}");
+                wire.say(caller.event("CHANNEL_ANSWER", &[])).await.unwrap();
+            }
+            assert_eq!(wire.hear().await.as_ref(), Some(&stay));
+            wire.say(capture::frame("api/response", "+OK\n"))
+                .await
+                .unwrap();
+            let uuid = header(&bridge, "Event-UUID").unwrap();
+            let done = [("Application-UUID", uuid)];
+            wire.say(caller.event("CHANNEL_EXECUTE_COMPLETE", &done))
+                .await
+                .unwrap();
+            // Said once, it need not be said again.
+            assert_eq!(wire.hear().await.as_deref(), Some("exit"));
+            wire.reply("+OK bye").await.unwrap();
+        };
+        let walking = async {
+            call.execute("bridge", "user/1001", PATIENCE).await.unwrap();
+            call.release().await.unwrap();
+        };
+        tokio::join!(walking, talking);
+    }
+}
+
+#[tokio::test]
+async fn a_socket_that_is_not_full_is_told_to_resume_and_kept_until_they_have_talked() {
+    let listener = listener().await;
+    let address = listener.local_addr().unwrap();
+    let caller = Caller::new();
+    let talking = async {
+        let mut wire = Wire::connect(address).await;
+        assert_eq!(wire.hear().await.as_deref(), Some("connect"));
+        let data = caller.channel_data();
+        let single = data.replace("Control: full", "Control: single-channel");
+        wire.say(single).await.unwrap();
+        assert_eq!(wire.hear().await.as_deref(), Some("resume"));
+        wire.reply("+OK").await.unwrap();
+        let silent = tokio::time::timeout(IMPATIENCE, wire.hear()).await;
+        assert!(silent.is_err(), "{silent:?}");
+        let cause = [("Hangup-Cause", "NORMAL_CLEARING")];
+        wire.say(caller.event("CHANNEL_HANGUP", &cause))
+            .await
+            .unwrap();
+    };
+    let walking = async { accept(&listener).await.unwrap().release().await };
+    let (end, ()) = tokio::join!(walking, talking);
+    assert!(matches!(end, Err(OutboundError::HungUp { .. })), "{end:?}");
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use serde_json::json;
 use switchhook::hook::{
     Delivery, Document, Format, Hook, Record, Secret, Secrets, Verb, WebhookId, hash63,
 };
-use switchhook::store::attempts::{self, Attempt, AttemptResult, Filter, Scope};
+use switchhook::store::attempts::{self, Attempt, AttemptResult, Filter, Headers, Scope};
 use switchhook::store::deliveries::{self, Span, State};
 use switchhook::store::{
     ChannelChange, Intake, Next, Opened, Outcome, Store, StoreConfig, StoreError, accounts,
@@ -116,6 +116,7 @@ fn event(hook: &Hook, call: &str, seconds: i64, trigger: Trigger) -> Record {
             body: format!("{{\"call_id\":\"{call}\",\"second\":{seconds}}}").into(),
             attempts: 0,
             due_at: at,
+            committed_at: Timestamp::default(),
             skipped: !hook.is_on(),
             ad_hoc: (hook.key < 0).then(|| Arc::new(hook.clone())),
         }],
@@ -136,11 +137,8 @@ fn attempt(result: AttemptResult, at: Timestamp, number: u32) -> Attempt {
         reason: (result == AttemptResult::Failure).then(|| "bad response code".into()),
         client_error: None,
         uri: Some("http://127.0.0.1:9/hook".into()),
-        req_headers: vec![("x-hook-id".into(), "1".into())],
-        resp_headers: vec![
-            ("set-cookie".into(), "a=1".into()),
-            ("set-cookie".into(), "b=2".into()),
-        ],
+        req_headers: Headers::of([("x-hook-id", "1".into())]),
+        resp_headers: Headers::of([("set-cookie", "a=1".into()), ("set-cookie", "b=2".into())]),
         resp_body: vec![b'n', 0xff, b'o'].into(),
     }
 }

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::ApiState;
 use super::auth::{Access, Reach, Scope};
+use super::chosen_id::ChosenId;
 use super::envelope::{Data, Problem, Reply};
 use super::query::{Paging, Query};
 use super::route::{Route, schema};
@@ -23,11 +24,13 @@ pub(super) fn routes() -> Vec<Route> {
             create,
             "Make an account: below the token's own, or at the top with the admin token",
         )
+        .makes_by_chosen_id()
         .takes(schema("AccountWritten"))
         .gives(schema("Account"))
         .status(201),
         Route::get(ONE, read, "An account").gives(schema("Account")),
         Route::put(ONE, create_below, "Make an account below this one")
+            .makes_by_chosen_id()
             .takes(schema("AccountWritten"))
             .gives(schema("Account"))
             .status(201),
@@ -74,24 +77,26 @@ async fn list(State(api): State<ApiState>, access: Access, query: Query) -> Resu
 async fn create(
     State(api): State<ApiState>,
     access: Access,
+    ChosenId(id): ChosenId,
     Data(document): Data,
 ) -> Result<Reply, Problem> {
     let parent = match &access.reach {
         Reach::Everything => None,
         Reach::Account(own) => Some(&**own),
     };
-    let account = api.registry.create_account(parent, document).await?;
+    let account = api.registry.create_account(id, parent, document).await?;
     Ok(Reply::created(view(&account)))
 }
 
 async fn create_below(
     State(api): State<ApiState>,
     scope: Scope,
+    ChosenId(id): ChosenId,
     Data(document): Data,
 ) -> Result<Reply, Problem> {
     let account = api
         .registry
-        .create_account(Some(&scope.account_id), document)
+        .create_account(id, Some(&scope.account_id), document)
         .await?;
     Ok(Reply::created(view(&account)))
 }

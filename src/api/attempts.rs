@@ -147,14 +147,14 @@ pub(super) fn view(logged: &LoggedAttempt) -> Document {
 /// Headers as an object; what came twice is joined, as HTTP allows.
 fn headers(headers: &Headers) -> Value {
     let mut object = Document::new();
-    for (name, value) in headers {
-        match object.get_mut(&**name) {
+    for (name, value) in headers.pairs() {
+        match object.get_mut(&name) {
             Some(Value::String(first)) => {
                 first.push_str(", ");
-                first.push_str(value);
+                first.push_str(&value);
             }
             _ => {
-                object.insert((**name).into(), json!(value));
+                object.insert(name, json!(value));
             }
         }
     }

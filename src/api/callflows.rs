@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::ApiState;
 use super::auth::Scope;
+use super::chosen_id::ChosenId;
 use super::envelope::{Data, Problem, Reply};
 use super::query::Query;
 use super::route::{Route, schema};
@@ -32,6 +33,7 @@ pub(super) fn routes() -> Vec<Route> {
             )
             .gives_pages_of(schema("CallflowSummary")),
         Route::put(ALL, create, "Make a callflow")
+            .makes_by_chosen_id()
             .takes(schema("CallflowWritten"))
             .gives(schema("Callflow"))
             .status(201),
@@ -88,13 +90,17 @@ async fn list(State(api): State<ApiState>, scope: Scope, query: Query) -> Result
 async fn create(
     State(api): State<ApiState>,
     scope: Scope,
+    ChosenId(id): ChosenId,
     Data(mut document): Data,
 ) -> Result<Reply, Problem> {
     without_read_only(&mut document);
     check_callflow(&document).map_err(Problem::validation)?;
     let callflow = api
         .store
-        .write(move |tx| callflows::insert(tx, &scope.account_id, document.clone()))
+        .write(move |tx| match &id {
+            Some(id) => callflows::insert_as(tx, id, &scope.account_id, document.clone()),
+            None => callflows::insert(tx, &scope.account_id, document.clone()),
+        })
         .await?;
     Ok(Reply::created(view(&callflow)).revision(revision(&callflow)))
 }

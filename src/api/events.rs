@@ -113,7 +113,9 @@ async fn next(
         if access.reaches(api, &item.account_id) {
             let text = format!(
                 "id: {}\nevent: {}\ndata: {}\n\n",
-                item.id, item.kind, item.data
+                item.id,
+                item.kind(),
+                item.data()
             );
             return Some(text.into());
         }

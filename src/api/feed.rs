@@ -1,16 +1,19 @@
 //! The live feed: what happens now, for those who watch, and the last thousand for those who come back.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::sync::{Notify, mpsc};
 
 use super::activity::{Activity, Minute};
-use crate::hook::{Delivery, Record};
-use crate::store::attempts::Attempt;
+use crate::hook::{Delivery, Record, WebhookId};
+use crate::store::attempts::{Attempt, AttemptResult};
 use crate::store::stats::Outcome;
 use crate::time::{Clock, Timestamp};
+use crate::trigger::Trigger;
 
 /// Items that are remembered.
 const REMEMBERED: usize = 1_000;
@@ -22,12 +25,121 @@ const PATIENCE: usize = 2 * REMEMBERED;
 pub(super) struct Item {
     /// Ascending, also over restarts.
     pub(super) id: i64,
-    /// `fact`, `delivery` or `attempt`.
-    pub(super) kind: &'static str,
     /// The account that may see it.
     pub(super) account_id: Arc<str>,
+    what: What,
+}
+
+/// What happened, as JSON only when somebody is shown it: mostly nobody watches.
+#[derive(Debug)]
+enum What {
+    Fact {
+        trigger: Trigger,
+        at: Timestamp,
+        call_id: Option<Arc<str>>,
+        call_uuid: Option<Arc<str>>,
+    },
+    Delivery {
+        about: About,
+        skipped: bool,
+    },
+    Attempt {
+        about: About,
+        made: Made,
+    },
+}
+
+/// What is said of a delivery. Nothing of its payload: whoever may see that reads the attempts.
+#[derive(Debug)]
+struct About {
+    trigger: Trigger,
+    hook_id: Arc<str>,
+    webhook_id: WebhookId,
+    call_id: Option<Arc<str>>,
+    occurred_at: Timestamp,
+}
+
+/// What is said of an attempt.
+#[derive(Debug)]
+struct Made {
+    at: Timestamp,
+    result: AttemptResult,
+    attempt: u32,
+    retries_left: u32,
+    status: Option<u16>,
+    reason: Option<Cow<'static, str>>,
+    client_error: Option<Cow<'static, str>>,
+    duration: Duration,
+}
+
+impl Item {
+    /// `fact`, `delivery` or `attempt`.
+    pub(super) fn kind(&self) -> &'static str {
+        match self.what {
+            What::Fact { .. } => "fact",
+            What::Delivery { .. } => "delivery",
+            What::Attempt { .. } => "attempt",
+        }
+    }
+
     /// What happened.
-    pub(super) data: Value,
+    pub(super) fn data(&self) -> Value {
+        match &self.what {
+            What::Fact {
+                trigger,
+                at,
+                call_id,
+                call_uuid,
+            } => json!({
+                "hook_event": trigger.id(),
+                "account_id": &*self.account_id,
+                "call_id": call_id.as_deref(),
+                "call_uuid": call_uuid.as_deref(),
+                "timestamp": at.gregorian(),
+                "occurred_at": utc(*at),
+            }),
+            What::Delivery { about, skipped } => {
+                let mut data = self.about(about);
+                data["skipped"] = json!(skipped);
+                data
+            }
+            What::Attempt { about, made } => {
+                let mut data = self.about(about);
+                data["timestamp"] = json!(made.at.gregorian());
+                data["result"] = json!(made.result.id());
+                data["attempt"] = json!(made.attempt);
+                data["retries_left"] = json!(made.retries_left);
+                data["resp_status_code"] = json!(made.status.map(|code| code.to_string()));
+                data["reason"] = json!(made.reason);
+                data["client_error"] = json!(made.client_error);
+                data["duration_ms"] = json!(made.duration.as_millis() as u64);
+                data
+            }
+        }
+    }
+
+    fn about(&self, about: &About) -> Value {
+        json!({
+            "hook_event": about.trigger.id(),
+            "account_id": &*self.account_id,
+            "hook_id": &*about.hook_id,
+            "webhook_id": about.webhook_id.to_string(),
+            "call_id": about.call_id.as_deref(),
+            "occurred_at": utc(about.occurred_at),
+        })
+    }
+}
+
+impl About {
+    fn of(delivery: &Delivery) -> Self {
+        Self {
+            trigger: delivery.trigger,
+            hook_id: Arc::clone(&delivery.hook_id),
+            webhook_id: delivery.webhook_id,
+            call_id: delivery.call_id.clone(),
+            occurred_at: delivery.occurred_at,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -84,41 +196,44 @@ impl Feed {
     pub fn recorded(&self, record: &Record) {
         let mut inside = self.lock();
         inside.push(
-            "fact",
             &record.account_id,
-            json!({
-                "hook_event": record.trigger.id(),
-                "account_id": &*record.account_id,
-                "call_id": record.call_id.as_deref(),
-                "call_uuid": record.call_uuid.as_deref(),
-                "timestamp": record.at.gregorian(),
-                "occurred_at": utc(record.at),
-            }),
+            What::Fact {
+                trigger: record.trigger,
+                at: record.at,
+                call_id: record.call_id.clone(),
+                call_uuid: record.call_uuid.clone(),
+            },
         );
         for delivery in &record.deliveries {
-            let mut data = about(delivery);
-            data["skipped"] = json!(delivery.skipped);
-            inside.push("delivery", &delivery.account_id, data);
+            let what = What::Delivery {
+                about: About::of(delivery),
+                skipped: delivery.skipped,
+            };
+            inside.push(&delivery.account_id, what);
         }
     }
 
     /// An attempt was made, or it was decided that none is made.
     pub fn attempted(&self, delivery: &Delivery, attempt: &Attempt) {
-        let mut data = about(delivery);
-        data["timestamp"] = json!(attempt.at.gregorian());
-        data["result"] = json!(attempt.result.id());
-        data["attempt"] = json!(attempt.attempt);
-        data["retries_left"] = json!(attempt.retries_left);
-        data["resp_status_code"] = json!(attempt.status.map(|code| code.to_string()));
-        data["reason"] = json!(attempt.reason);
-        data["client_error"] = json!(attempt.client_error);
-        data["duration_ms"] = json!(attempt.duration.as_millis() as u64);
         self.activity.count(&Outcome {
             queue: delivery.queue,
             at: attempt.at,
             result: attempt.result,
         });
-        self.lock().push("attempt", &delivery.account_id, data);
+        let what = What::Attempt {
+            about: About::of(delivery),
+            made: Made {
+                at: attempt.at,
+                result: attempt.result,
+                attempt: attempt.attempt,
+                retries_left: attempt.retries_left,
+                status: attempt.status,
+                reason: attempt.reason.clone(),
+                client_error: attempt.client_error.clone(),
+                duration: attempt.duration,
+            },
+        };
+        self.lock().push(&delivery.account_id, what);
     }
 
     /// What comes from now on, behind what is remembered after the item `last_id`, if that is given.
@@ -149,13 +264,12 @@ impl Feed {
 }
 
 impl Inside {
-    fn push(&mut self, kind: &'static str, account_id: &Arc<str>, data: Value) {
+    fn push(&mut self, account_id: &Arc<str>, what: What) {
         self.last_id += 1;
         let item = Arc::new(Item {
             id: self.last_id,
-            kind,
             account_id: Arc::clone(account_id),
-            data,
+            what,
         });
         self.watchers
             .retain(|watcher| match watcher.items.try_send(Arc::clone(&item)) {
@@ -171,18 +285,6 @@ impl Inside {
         }
         self.past.push_back(item);
     }
-}
-
-/// What is said of a delivery. Nothing of its payload: whoever may see that reads the attempts.
-fn about(delivery: &Delivery) -> Value {
-    json!({
-        "hook_event": delivery.trigger.id(),
-        "account_id": &*delivery.account_id,
-        "hook_id": &*delivery.hook_id,
-        "webhook_id": delivery.webhook_id.to_string(),
-        "call_id": delivery.call_id.as_deref(),
-        "occurred_at": utc(delivery.occurred_at),
-    })
 }
 
 fn utc(at: Timestamp) -> String {

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::ApiState;
 use super::envelope::Reply;
+use super::metrics::{Traffic, oldest_pending};
 use super::route::Route;
 use crate::store::StoreHealth;
 use crate::time::Timestamp;
@@ -29,16 +30,23 @@ pub struct SwitchHealth {
     pub channels: u64,
 }
 
-/// Where health is asked of what the API does not know itself.
+/// Where health and metrics are asked of what the API does not know itself.
 #[derive(Clone)]
 pub struct HealthSources {
+    /// What has come from the switch.
+    pub traffic: Arc<dyn Fn() -> Traffic + Send + Sync>,
     /// How the connection to the switch is.
     pub switch: Arc<dyn Fn() -> SwitchHealth + Send + Sync>,
 }
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
-        Route::get("/health", live, "Whether it lives").open(),
+        Route::get(
+            "/health",
+            live,
+            "Whether it lives, and what is waiting to be sent",
+        )
+        .open(),
         Route::get(
             "/health/ready",
             ready,
@@ -50,8 +58,12 @@ pub(super) fn routes() -> Vec<Route> {
 }
 
 /// It answers, so it lives.
-async fn live() -> Reply {
-    Reply::new(json!({ "live": true, "version": env!("CARGO_PKG_VERSION") }))
+async fn live(State(api): State<ApiState>) -> Reply {
+    Reply::new(json!({
+        "live": true,
+        "version": env!("CARGO_PKG_VERSION"),
+        "delivery": delivery(&api).await,
+    }))
 }
 
 /// 200 where switch and store work, 503 where one of them does not, with the reasons. Either way what each of them
@@ -59,7 +71,6 @@ async fn live() -> Reply {
 async fn ready(State(api): State<ApiState>) -> Reply {
     let switch = (api.health.switch)();
     let store = api.store.health();
-    let delivery = api.delivery.stats();
     let reasons = reasons(&switch, &store);
     let is_ready = reasons.is_empty();
     let data = json!({
@@ -78,17 +89,27 @@ async fn ready(State(api): State<ApiState>) -> Reply {
             "last_error": store.last_error,
             "queued": store.queued,
             "lost": store.lost,
-            "database_bytes": store.database_bytes,
+            "database_bytes": store.database_bytes + store.wal_bytes,
         },
-        "delivery": {
-            "in_memory": delivery.in_memory.load(Relaxed),
-            "in_flight": delivery.in_flight.load(Relaxed),
-            "circuits_open": delivery.circuits_open.load(Relaxed),
-        },
+        "delivery": delivery(&api).await,
     });
     Reply::new(data).with_status(match is_ready {
         true => StatusCode::OK,
         false => StatusCode::SERVICE_UNAVAILABLE,
+    })
+}
+
+/// What is waiting to be sent, on disk and in memory, and why.
+async fn delivery(api: &ApiState) -> Value {
+    let stats = api.delivery.stats();
+    let age = |oldest: Timestamp| api.clock.now().since(oldest).as_secs_f64();
+    json!({
+        "pending": api.store.health().pending,
+        // null where nothing is pending, or where the database does not say.
+        "oldest_pending_seconds": oldest_pending(api).await.flatten().map(age),
+        "in_memory": stats.in_memory.load(Relaxed),
+        "in_flight": stats.in_flight.load(Relaxed),
+        "circuits_open": api.delivery.circuits_open(),
     })
 }
 

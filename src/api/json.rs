@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 ///
 /// # Errors
 /// What is wrong, with line and column.
-pub(super) fn parse(body: &[u8]) -> Result<Value, serde_json::Error> {
+pub fn parse(body: &[u8]) -> Result<Value, serde_json::Error> {
     serde_json::from_slice::<Strict>(body).map(|strict| strict.0)
 }
 

@@ -1,23 +1,35 @@
 //! `/metrics`: numbers for Prometheus, read where they are kept.
+//!
+//! Each file below writes the metrics of one subject. Labels have few values that are known beforehand: never an
+//! id, a URI or anything else that a caller or a client can choose.
 
-use std::sync::atomic::Ordering::Relaxed;
+mod delivery;
+mod page;
+mod process;
+mod requests;
+mod store;
+mod switch;
 
 use axum::extract::State;
-use axum::http::HeaderValue;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{ACCEPT, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
-use prometheus_client::metrics::counter::ConstCounter;
-use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::registry::Registry;
+use tracing::debug;
 
 use super::ApiState;
 use super::auth::{Access, Reach};
 use super::envelope::Problem;
 use super::route::Route;
+use crate::time::Timestamp;
+use page::Page;
 
-const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+pub use switch::Traffic;
+
+/// What the names of all metrics begin with.
+const PREFIX: &str = "switchhook";
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
@@ -26,137 +38,69 @@ pub(super) fn routes() -> Vec<Route> {
             read,
             "Numbers for Prometheus; needs a token that reaches every account",
         )
-        .gives_plain("application/openmetrics-text"),
+        .gives_plain("text/plain"),
     ]
 }
 
-async fn read(State(api): State<ApiState>, access: Access) -> Result<Response, Problem> {
+async fn read(
+    State(api): State<ApiState>,
+    access: Access,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
     if access.reach != Reach::Everything {
         return Err(Problem::forbidden(
             "The numbers are of all accounts: this needs a token that reaches them all",
         ));
     }
-    let mut registry = Registry::with_prefix("switchhook");
-    registry.register_collector(Box::new(Numbers(api)));
+    let numbers = Numbers {
+        oldest_pending: oldest_pending(&api).await,
+        api,
+    };
+    let mut registry = Registry::with_prefix(PREFIX);
+    registry.register_collector(Box::new(numbers));
     let mut text = String::new();
     prometheus_client::encoding::text::encode(&mut text, &registry)
         .map_err(|_| Problem::unavailable("The numbers could not be written"))?;
-    let media_type = HeaderValue::from_static(MEDIA_TYPE);
-    Ok(([(CONTENT_TYPE, media_type)], text).into_response())
+    let (media_type, text) = match takes_openmetrics(&headers) {
+        true => (page::OPENMETRICS, text),
+        false => (page::CLASSIC, page::classic(&text)),
+    };
+    Ok(([(CONTENT_TYPE, HeaderValue::from_static(media_type))], text).into_response())
+}
+
+/// Whether whoever asks says that he understands OpenMetrics, as Prometheus does.
+fn takes_openmetrics(headers: &HeaderMap) -> bool {
+    let mut accepted = headers
+        .get_all(ACCEPT)
+        .into_iter()
+        .filter_map(|value| value.to_str().ok());
+    accepted.any(|value| value.contains("application/openmetrics-text"))
+}
+
+/// When that happened which the oldest pending delivery is about: `Some(None)` where none is pending, `None` where
+/// the database does not say.
+pub(super) async fn oldest_pending(api: &ApiState) -> Option<Option<Timestamp>> {
+    let found = api.store.oldest_pending().await;
+    found
+        .inspect_err(|error| debug!("the oldest pending delivery is not known just now: {error}"))
+        .ok()
 }
 
 /// Everything that is counted.
 #[derive(Debug)]
-struct Numbers(ApiState);
+struct Numbers {
+    api: ApiState,
+    oldest_pending: Option<Option<Timestamp>>,
+}
 
 impl Collector for Numbers {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
-        let switch = (self.0.health.switch)();
-        let store = self.0.store.health();
-        let delivery = self.0.delivery.stats();
-        let is_stalled = store.stalled_since.is_some();
-        let hooks = self.0.registry.index().len();
-        for (name, help, value) in [
-            (
-                "switch_connected",
-                "1 while the switch is connected",
-                i64::from(switch.connected),
-            ),
-            ("channels", "Legs that are alive", signed(switch.channels)),
-            ("hooks", "Hooks, enabled or not", hooks as i64),
-            (
-                "store_stalled",
-                "1 while the database refuses everything",
-                i64::from(is_stalled),
-            ),
-            (
-                "store_queued_records",
-                "Records that are not committed yet",
-                store.queued as i64,
-            ),
-            (
-                "store_queued_bytes",
-                "Bytes of the records that are not committed yet",
-                store.queued_bytes as i64,
-            ),
-            (
-                "store_database_bytes",
-                "Size of the database and its log",
-                signed(store.database_bytes),
-            ),
-            (
-                "deliveries_in_memory",
-                "Deliveries in memory or under way",
-                delivery.in_memory.load(Relaxed),
-            ),
-            (
-                "requests_in_flight",
-                "Requests under way",
-                delivery.in_flight.load(Relaxed),
-            ),
-            (
-                "circuits_open",
-                "Endpoints that are probed and not sent to",
-                delivery.circuits_open.load(Relaxed),
-            ),
-        ] {
-            write(&mut encoder, name, help, &ConstGauge::new(value))?;
-        }
-        for (name, help, value) in [
-            (
-                "events_shed",
-                "Events not taken because the store was stalled",
-                switch.shed_events,
-            ),
-            (
-                "store_transactions",
-                "Transactions committed",
-                store.transactions,
-            ),
-            ("store_operations", "Operations in them", store.operations),
-            (
-                "store_lost",
-                "Records and outcomes that SQLite refused",
-                store.lost,
-            ),
-            ("deliveries", "Deliveries committed", store.deliveries),
-            (
-                "attempts_succeeded",
-                "Attempts answered with 2xx",
-                delivery.succeeded.load(Relaxed),
-            ),
-            (
-                "attempts_failed",
-                "Attempts that failed",
-                delivery.failed.load(Relaxed),
-            ),
-            (
-                "deliveries_given_up",
-                "Deliveries given up",
-                delivery.given_up.load(Relaxed),
-            ),
-            (
-                "deliveries_expired",
-                "Deliveries too old to be sent",
-                delivery.expired.load(Relaxed),
-            ),
-        ] {
-            write(&mut encoder, name, help, &ConstCounter::new(value))?;
-        }
-        Ok(())
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> std::fmt::Result {
+        let api = &self.api;
+        let mut page = Page(encoder);
+        switch::write(&mut page, api)?;
+        delivery::write(&mut page, api, self.oldest_pending)?;
+        store::write(&mut page, &api.store)?;
+        requests::write(&mut page, &api.requests)?;
+        process::write(&mut page, api.started)
     }
-}
-
-fn write(
-    encoder: &mut DescriptorEncoder<'_>,
-    name: &str,
-    help: &str,
-    metric: &impl EncodeMetric,
-) -> Result<(), std::fmt::Error> {
-    let encoder = encoder.encode_descriptor(name, help, None, metric.metric_type())?;
-    metric.encode(encoder)
-}
-
-fn signed(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
 }

@@ -15,6 +15,7 @@ mod callflows;
 mod calls;
 mod catalogue;
 mod channels;
+mod chosen_id;
 mod cors;
 mod endpoints;
 mod envelope;
@@ -25,6 +26,7 @@ mod json;
 mod metrics;
 mod openapi;
 mod query;
+mod requests;
 mod resend;
 mod route;
 mod secret;
@@ -38,19 +40,24 @@ mod webhooks;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
+use axum::response::Response;
 use axum::{Router, middleware};
 
 pub use auth::AdminToken;
+pub use chosen_id::check_id;
 pub use feed::Feed;
 pub use health::{HealthSources, SwitchHealth};
+pub use json::parse as parse_json;
+pub use metrics::Traffic;
 pub use server::serve;
 
 use crate::delivery::{DeliveryHandle, Sender};
 use crate::registry::Registry;
 use crate::store::Store;
-use crate::time::Clock;
+use crate::time::{Clock, Timestamp};
 use auth::Doorkeeper;
 use envelope::Problem;
+use requests::{Requests, Served};
 use route::Route;
 use sessions::Sealer;
 use tokio::sync::watch;
@@ -65,6 +72,8 @@ pub struct ApiState {
     doorkeeper: Arc<Doorkeeper>,
     sealer: Arc<Sealer>,
     health: HealthSources,
+    requests: Arc<Requests>,
+    started: Timestamp,
     feed: Feed,
     cors_origins: Arc<[String]>,
     /// The domain of users and mailboxes in callflows; the call's own where there is none.
@@ -104,6 +113,8 @@ impl ApiState {
             doorkeeper: Arc::new(Doorkeeper::new(&admin_token)),
             sealer: Arc::new(Sealer::new().expect("the system has randomness")),
             health,
+            requests: Arc::new(Requests::new(RESOURCES.iter().map(|(name, _)| *name))),
+            started: clock.now(),
             feed: Feed::new(&clock),
             cors_origins: Arc::default(),
             domain: None,
@@ -150,40 +161,55 @@ impl ApiState {
     }
 }
 
-/// Every route, a list from each resource.
-fn routes() -> Vec<Route> {
-    [
-        catalogue::routes(),
-        webhooks::routes(),
-        attempts::routes(),
-        calls::routes(),
-        channels::routes(),
-        endpoints::routes(),
-        webhook_test::routes(),
-        resend::routes(),
-        secret::routes(),
-        stats::routes(),
-        callflows::routes(),
-        callflow_modules::routes(),
-        accounts::routes(),
-        tokens::routes(),
-        sessions::routes(),
-        events::routes(),
-        health::routes(),
-        metrics::routes(),
-        openapi::routes(),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
+/// What a resource is called in the metrics, and its routes.
+type Resource = (&'static str, fn() -> Vec<Route>);
+
+/// The resources.
+const RESOURCES: &[Resource] = &[
+    ("catalogue", catalogue::routes),
+    ("webhooks", webhooks::routes),
+    ("attempts", attempts::routes),
+    ("calls", calls::routes),
+    ("channels", channels::routes),
+    ("endpoints", endpoints::routes),
+    ("webhook_test", webhook_test::routes),
+    ("resend", resend::routes),
+    ("secret", secret::routes),
+    ("stats", stats::routes),
+    ("callflows", callflows::routes),
+    ("callflow_modules", callflow_modules::routes),
+    ("accounts", accounts::routes),
+    ("tokens", tokens::routes),
+    ("sessions", sessions::routes),
+    ("events", events::routes),
+    ("health", health::routes),
+    ("metrics", metrics::routes),
+    ("openapi", openapi::routes),
+];
+
+/// Every route, with the place of its resource.
+fn routes() -> impl Iterator<Item = (usize, Route)> {
+    let resources = RESOURCES.iter().enumerate();
+    resources.flat_map(|(resource, (_, routes))| {
+        routes().into_iter().map(move |route| (resource, route))
+    })
 }
 
 /// Everything that answers requests.
 fn router(state: ApiState) -> Router {
     let origins = Arc::clone(&state.cors_origins);
+    let counted = Arc::clone(&state.requests);
     let mut inner = state.pages.clone().with_state(());
-    for route in routes() {
-        inner = inner.route(route.path, route.handler);
+    for (resource, route) in routes() {
+        let served = Served {
+            resource,
+            method: route.verb,
+        };
+        let note = middleware::map_response(move |mut response: Response| {
+            response.extensions_mut().insert(served);
+            std::future::ready(response)
+        });
+        inner = inner.route(route.path, route.handler.route_layer(note));
     }
     let inner = inner
         .fallback(|| async { Problem::not_found("There is nothing at this path") })
@@ -195,5 +221,8 @@ fn router(state: ApiState) -> Router {
         .layer(middleware::from_fn(envelope::open))
         .layer(middleware::from_fn(move |request, next| {
             cors::allow(Arc::clone(&origins), request, next)
+        }))
+        .layer(middleware::from_fn(move |request, next| {
+            requests::count(Arc::clone(&counted), request, next)
         }))
 }

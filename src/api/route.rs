@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use utoipa::openapi::HttpMethod;
 
 use super::ApiState;
-use super::query;
+use super::{chosen_id, query};
 
 /// A method at a path.
 pub(super) struct Route {
@@ -15,6 +15,8 @@ pub(super) struct Route {
     pub(super) path: &'static str,
     /// The method.
     pub(super) method: HttpMethod,
+    /// The method as HTTP writes it.
+    pub(super) verb: &'static str,
     /// What answers.
     pub(super) handler: MethodRouter<ApiState>,
     /// What it does, in a line.
@@ -49,7 +51,7 @@ pub(super) enum Gives {
 
 impl Route {
     fn new<H, T>(
-        (method, filter): (HttpMethod, MethodFilter),
+        (method, filter, verb): (HttpMethod, MethodFilter, &'static str),
         path: &'static str,
         handler: H,
         summary: &'static str,
@@ -61,6 +63,7 @@ impl Route {
         Self {
             path,
             method,
+            verb,
             handler: on(filter, handler),
             summary,
             needs_token: true,
@@ -100,6 +103,11 @@ impl Route {
     ) -> Self {
         self.headers.push((name, description, schema));
         self
+    }
+
+    /// It makes something, under an id of the caller's where one is given.
+    pub(super) fn makes_by_chosen_id(self) -> Self {
+        self.query(chosen_id::NAME, chosen_id::ABOUT, chosen_id::schema())
     }
 
     /// `data` of the request is of this schema.
@@ -165,7 +173,8 @@ macro_rules! methods {
                     H: Handler<T, ApiState>,
                     T: 'static,
                 {
-                    Self::new((HttpMethod::$method, MethodFilter::$filter), path, handler, summary)
+                    let method = (HttpMethod::$method, MethodFilter::$filter, stringify!($filter));
+                    Self::new(method, path, handler, summary)
                 }
             )+
         }

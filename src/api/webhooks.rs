@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::ApiState;
 use super::attempts;
 use super::auth::Scope;
+use super::chosen_id::ChosenId;
 use super::envelope::{Data, Problem, Reply};
 use super::query::Query;
 use super::route::{Route, list_of, schema};
@@ -46,6 +47,7 @@ pub(super) fn routes() -> Vec<Route> {
                 json!({ "type": "boolean" }),
             ),
         Route::put(ALL, create, "Make a webhook")
+            .makes_by_chosen_id()
             .takes(schema("WebhookWritten"))
             .gives(schema("Webhook"))
             .status(201),
@@ -132,12 +134,13 @@ fn activity(api: &ApiState, hook: &Hook, last: Option<&LoggedAttempt>) -> Value 
 async fn create(
     State(api): State<ApiState>,
     scope: Scope,
+    ChosenId(id): ChosenId,
     Data(document): Data,
 ) -> Result<Reply, Problem> {
     let gives_secret = gives_secret(&document);
     let hook = api
         .registry
-        .create_hook(&scope.account_id, document)
+        .create_hook(id, &scope.account_id, document)
         .await?;
     Ok(Reply::created(view(&hook, gives_secret)).revision(revision(&hook)))
 }

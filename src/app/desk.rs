@@ -32,7 +32,7 @@ impl Waiting {
     }
 
     /// An attempt was made: whoever waits for it is told.
-    pub(super) fn attempted(&self, seen: &Seen) {
+    pub(super) fn attempted(&self, seen: &Seen<'_>) {
         let mut waiting = self.0.lock().expect("no panic while it is held");
         let Some(sender) = waiting.remove(&seen.delivery.webhook_id) else {
             return;

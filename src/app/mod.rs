@@ -21,9 +21,9 @@ use self::desk::{House, Waiting};
 use self::pipeline::Pipeline;
 pub use self::pipeline::PipelineStats;
 pub use self::replay::{Match, Played, Replay};
-use crate::api::{self, AdminToken, ApiState, Feed, HealthSources, SwitchHealth};
+use crate::api::{self, AdminToken, ApiState, Feed, HealthSources, SwitchHealth, Traffic};
 use crate::call::{Fact, Payload, Rules, TrackerConfig};
-use crate::callflow::{self, CallflowConfig};
+use crate::callflow::{self, CallflowConfig, CallflowStats};
 use crate::config::{Changes, Config};
 use crate::console;
 use crate::delivery::{
@@ -144,7 +144,7 @@ impl App {
         let waiting = Waiting::default();
         let (shown, waited_for) = (feed.clone(), waiting.clone());
         let dispatcher = dispatcher.watched_by(move |seen| {
-            shown.attempted(&seen.delivery, &seen.attempt);
+            shown.attempted(seen.delivery, seen.attempt);
             waited_for.attempted(seen);
         });
 
@@ -162,6 +162,7 @@ impl App {
         )
         .noted_by(config.events.timeline.then(Scribe::default));
         let pipeline_stats = pipeline.stats();
+        let callflow_stats = Arc::<CallflowStats>::default();
 
         let state = ApiState::new(
             Arc::clone(&registry),
@@ -169,7 +170,7 @@ impl App {
             delivery.clone(),
             sender.clone(),
             admin_token,
-            health_sources(link.clone(), pipeline_stats),
+            health_sources(link.clone(), pipeline_stats, Arc::clone(&callflow_stats)),
             clock.clone(),
         )
         .with_feed(feed.clone())
@@ -191,7 +192,7 @@ impl App {
                 listener,
                 Arc::new(house),
                 callflow_config(&config),
-                Arc::default(),
+                callflow_stats,
                 api_stops.clone(),
             ))
         });
@@ -258,8 +259,13 @@ impl App {
             Some(_) => "; THE DATABASE TAKES NOTHING",
             None => "",
         };
-        let waiting = self.delivery.stats().in_memory.load(Ordering::Relaxed);
-        format!("{switch}; {waiting} deliveries under way{stalled}")
+        let pending = store.pending;
+        let dead = match self.delivery.circuits_open() {
+            0 => String::new(),
+            1 => ", 1 endpoint does not answer".to_owned(),
+            some => format!(", {some} endpoints do not answer"),
+        };
+        format!("{switch}; {pending} deliveries pending{dead}{stalled}")
     }
 
     /// Stops: no new request of any kind, those under way end or are given up after the configured time,
@@ -461,7 +467,12 @@ async fn raised(mut flag: watch::Receiver<bool>) {
 }
 
 /// What the API shows of the wire, which it does not know.
-fn health_sources(link: StatusReader, pipeline: Arc<PipelineStats>) -> HealthSources {
+fn health_sources(
+    link: StatusReader,
+    pipeline: Arc<PipelineStats>,
+    callflow: Arc<CallflowStats>,
+) -> HealthSources {
+    let (wire, counts) = (link.clone(), Arc::clone(&pipeline));
     HealthSources {
         switch: Arc::new(move || {
             let link = link.get();
@@ -471,6 +482,20 @@ fn health_sources(link: StatusReader, pipeline: Arc<PipelineStats>) -> HealthSou
                 last_error: link.last_error,
                 shed_events: pipeline.shed.load(Ordering::Relaxed),
                 channels: pipeline.live_legs.load(Ordering::Relaxed),
+            }
+        }),
+        traffic: Arc::new(move || {
+            let link = wire.get();
+            Traffic {
+                reconnects: link.connections.saturating_sub(1),
+                events: wire.events_by_name(),
+                unasked_events: link.unasked,
+                parse_errors: link.malformed,
+                stray_replies: link.stray_replies,
+                facts: counts.facts.read(),
+                callflow_sessions: callflow.live.load(Ordering::Relaxed) as u64,
+                callflow_calls: callflow.calls.load(Ordering::Relaxed),
+                callflow_refused: callflow.refused.load(Ordering::Relaxed),
             }
         }),
     }

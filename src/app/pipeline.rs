@@ -21,6 +21,7 @@ use crate::hook::{Record, Router};
 use crate::registry::Registry;
 use crate::store::channels::{self, ChannelChange};
 use crate::store::{Intake, Store, StoreError};
+use crate::tally::Tally;
 use crate::time::{Clock, Timestamp};
 use crate::timeline::{Notes, Scribe};
 use crate::trigger::{Trigger, TriggerSet};
@@ -45,6 +46,8 @@ pub struct PipelineStats {
     pub shed: AtomicU64,
     /// Legs that are alive.
     pub live_legs: AtomicU64,
+    /// What happened, by [`Trigger`], wanted or not.
+    pub facts: Tally<{ Trigger::COUNT }>,
 }
 
 /// A list of channels, and the questions about them that are still open.
@@ -369,6 +372,7 @@ impl Pipeline {
         let mut notes = self.scribe.as_ref().map(|scribe| scribe.begin(seen));
         for fact in self.facts.drain(..) {
             let record = self.router.route(&fact, &accounts);
+            self.stats.facts.add(fact.trigger as usize, 1);
             if let Some(notes) = &mut notes {
                 let recorded = record.as_ref().map_or(0, |record| record.deliveries.len());
                 notes.add(&fact, recorded);
@@ -393,8 +397,7 @@ impl Pipeline {
             }
             self.store(intake).await;
         }
-        let live = self.tracker.live_legs() as u64;
-        self.stats.live_legs.store(live, Ordering::Relaxed);
+        self.count_legs();
     }
 
     async fn store(&mut self, intake: Intake) {
@@ -453,6 +456,12 @@ impl Pipeline {
         for problem in self.tracker.restore(states) {
             warn!("{problem}");
         }
+        self.count_legs();
+    }
+
+    fn count_legs(&self) {
+        let live = self.tracker.live_legs() as u64;
+        self.stats.live_legs.store(live, Ordering::Relaxed);
     }
 }
 

@@ -124,7 +124,10 @@ pub(super) fn by_bridge(
 pub(super) fn queue_of(root: &Leg, taker: &Leg) -> Option<std::sync::Arc<str>> {
     let known = root.word(Word::Queue).or_else(|| taker.word(Word::Queue));
     known.cloned().or_else(|| {
-        let data = root.word(Word::ApplicationData)?;
+        // The dialplan may call a queue what is a bridge: its dial string is no queue's name.
+        let data = root
+            .word(Word::ApplicationData)
+            .filter(|_| runs_queue(root))?;
         data.split_ascii_whitespace().next().map(Into::into)
     })
 }

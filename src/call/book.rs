@@ -209,8 +209,11 @@ impl Book {
                 let left = ending.left(leg);
                 self.note_left(uuid, left);
                 self.with(uuid, |leg, call| {
-                    let was_bridged = instant(event, "Caller-Channel-Bridged-Time").is_some();
-                    call.bridged |= was_bridged && leg.uuid == call.root;
+                    // A bridge before the answer carried early media, of which nothing need have come.
+                    let bridged = instant(event, "Caller-Channel-Bridged-Time");
+                    let answered = instant(event, "Caller-Channel-Answered-Time");
+                    let talked = answered.is_some() && bridged >= answered;
+                    call.bridged |= talked && leg.uuid == call.root;
                 });
                 self.end(uuid, &ending, teller);
                 return true;
@@ -229,10 +232,7 @@ impl Book {
             Step::ProgressMedia => self.with(uuid, |leg, call| {
                 channel::progressed(leg, call, true, teller);
             }),
-            Step::Answer => self.with(uuid, |leg, call| {
-                call.root_answered |= leg.uuid == call.root;
-                channel::answer(leg, call, teller);
-            }),
+            Step::Answer => self.answer(uuid, teller),
             Step::Hold => self.with(uuid, |leg, call| channel::hold(leg, call, teller)),
             Step::Unhold => self.with(uuid, |leg, call| channel::unhold(leg, call, teller)),
             Step::Dtmf => self.with(uuid, |leg, call| channel::dtmf(leg, call, event, teller)),
@@ -326,6 +326,18 @@ impl Book {
     fn with(&mut self, uuid: &str, act: impl FnOnce(&mut Leg, &mut Call)) {
         if let Some((leg, call)) = self.pair(uuid) {
             act(leg, call);
+        }
+    }
+
+    /// CHANNEL_ANSWER. Who was heard as early media takes the call only now.
+    fn answer(&mut self, uuid: &str, teller: &mut Teller<'_>) {
+        self.with(uuid, |leg, call| {
+            call.root_answered |= leg.uuid == call.root;
+            channel::answer(leg, call, teller);
+        });
+        let leg = self.legs.get(uuid);
+        if let Some(partner) = leg.and_then(|leg| leg.partner.clone()) {
+            self.take(uuid, &partner, teller);
         }
     }
 
@@ -429,6 +441,8 @@ impl Book {
         if let Some(partner) = self.legs.get_mut(other) {
             partner.keep(Word::OtherLeg, Some((*uuid).into()));
             partner.partner = Some(Arc::clone(&uuid));
+            let said = event.and_then(|event| instant(event, "Other-Leg-Channel-Answered-Time"));
+            partner.answered = partner.answered.or(said);
         }
         self.mark(other);
         self.join(&uuid, other);
@@ -438,7 +452,6 @@ impl Book {
         let Some(call) = self.calls.get_mut(&leg.call) else {
             return;
         };
-        call.bridged = true;
         let partner = self.legs.get(other);
         channel::bridge(leg, call, partner, event, teller);
         match (partner, event) {
@@ -536,14 +549,17 @@ impl Book {
         }
     }
 
-    /// Tells who took the call or calls of two legs that were bridged.
+    /// Tells who took the call or calls of two legs that are bridged. Whoever has not answered yet has taken
+    /// nothing: the switch bridges early media (183) as well, and what is heard there may be "no such number".
     fn take(&mut self, one: &str, other: &str, teller: &mut Teller<'_>) {
         let (Some(a), Some(b)) = (self.legs.get(one), self.legs.get(other)) else {
             return;
         };
         if a.call != b.call {
             for (leg, taker) in [(a, b), (b, a)] {
-                if let Some(call) = self.calls.get_mut(&leg.call) {
+                if let Some(call) = self.calls.get_mut(&leg.call)
+                    && taker.answered.is_some()
+                {
                     let root = self.legs.get(&call.root);
                     taken(call, root, leg, taker, None, teller);
                 }
@@ -563,6 +579,9 @@ impl Book {
             true => (b, a),
             false => (a, b),
         };
+        if taker.answered.is_none() {
+            return;
+        }
         let root = self.legs.get(&call.root);
         let dialler = taker.outbound.then_some(leg);
         taken(call, root, leg, taker, dialler, teller);
@@ -663,6 +682,7 @@ fn taken(
     dialler: Option<&Leg>,
     teller: &mut Teller<'_>,
 ) {
+    call.bridged = true;
     // Behind a loopback leg somebody may be or not: his own bridge tells.
     if taker.internal {
         return;

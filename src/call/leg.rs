@@ -267,18 +267,18 @@ impl Leg {
             .variable("switchhook_mask_dtmf")
             .is_some_and(|said| is_true(&said));
         self.was_masked |= self.masked;
-        let uri = event.variable("switchhook_uri");
-        let known = self.subscription.as_ref().map(|known| &*known.uri);
-        if let Some(uri) = uri
-            && known != Some(&*uri)
-        {
+        if let Some(uri) = event.variable("switchhook_uri") {
+            // A dialplan sets one after the other: what comes behind the URI counts, too.
             let boxed = |name| event.variable(name).map(Box::from);
-            self.subscription = Some(Arc::new(Subscription {
+            let subscription = Subscription {
                 uri: uri.into(),
                 events: boxed("switchhook_events"),
                 verb: boxed("switchhook_verb"),
                 format: boxed("switchhook_format"),
-            }));
+            };
+            if self.subscription.as_deref() != Some(&subscription) {
+                self.subscription = Some(Arc::new(subscription));
+            }
         }
     }
 

@@ -63,7 +63,11 @@ impl Book {
                         .get(&leg.call)
                         .filter(|call| call.members.first() == Some(&uuid));
                     let written = Written { core, leg, call };
-                    serde_json::to_string(&written).expect("numbers, words and lists only")
+                    // A leg with its call is about 1,300 bytes.
+                    let mut text = Vec::with_capacity(1_536);
+                    serde_json::to_writer(&mut text, &written)
+                        .expect("numbers, words and lists only");
+                    String::from_utf8(text).expect("JSON is UTF-8")
                 });
                 (uuid, state)
             })

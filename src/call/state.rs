@@ -57,7 +57,7 @@ pub(super) struct Call {
     pub(super) root_answered: bool,
     /// The root leg runs a menu but is not answered yet.
     pub(super) menu_waits: bool,
-    /// One of its legs was bridged, be it to a loopback leg.
+    /// One of its legs was bridged to one that had answered, be it a loopback leg.
     pub(super) bridged: bool,
     /// Voicemail was reached.
     pub(super) voicemail: bool,

@@ -190,7 +190,7 @@ mod tests {
                 {"path": "flow.children._", "module": "webhook",
                  "webhook": "POST http://my.ser.ver/frontdesk/missed_call", "next": "_"},
                 {"path": "flow.children._.children._", "module": "voicemail",
-                 "applications": ["voicemail default pbx.test 1001"], "next": null},
+                 "applications": ["answer", "voicemail default pbx.test 1001"], "next": null},
             ])
         );
     }

@@ -76,7 +76,7 @@ impl Default for CallflowConfig {
 pub(super) enum Ended {
     /// There is no next step.
     Done,
-    /// Somebody answered and has talked: the switch hangs up.
+    /// Somebody answered: the switch hangs up when they have talked, or has sent the call elsewhere.
     Answered,
     /// The call is to be sent elsewhere.
     Leave(Application),
@@ -390,6 +390,7 @@ impl<'a, D: Desk> Walk<'a, D> {
                 (fail, "true"),
                 (after, "true"),
                 ("originate_disposition", ""),
+                ("cc_cause", ""),
             ])
             .await;
         self.outlive(set)?;
@@ -398,14 +399,26 @@ impl<'a, D: Desk> Walk<'a, D> {
             .execute(bridge.name, &bridge.argument, bridge.limit)
             .await;
         self.outlive(ran)?;
-        let disposition = self.call.channel().variable("originate_disposition");
-        if disposition.as_deref() == Some("SUCCESS") {
+        if self.is_answered() {
             return Ok(true);
         }
         let before = before.each_ref().map(|(name, value)| (*name, &**value));
         let set = self.call.set(&before).await;
         self.outlive(set)?;
         Ok(false)
+    }
+
+    /// Whether somebody has answered what was just run, and the call is still there.
+    fn is_answered(&self) -> bool {
+        let channel = self.call.channel();
+        // mod_callcenter is done as soon as it has bridged the agent: they begin to talk now.
+        if channel.variable("cc_cause").as_deref() == Some("answered") {
+            return true;
+        }
+        // SUCCESS is early media as well. Had somebody answered, the call would be hung up by now, unless it
+        // has left `socket` for another place: CS_EXECUTE, the state 4, is where it has been all the time.
+        channel.variable("originate_disposition").as_deref() == Some("SUCCESS")
+            && channel.raw("Channel-State-Number") != Some(b"4")
     }
 
     async fn jump(&mut self, place: &Place, id: String) -> Result<(), Halt> {

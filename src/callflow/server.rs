@@ -111,7 +111,7 @@ impl<D: Desk> Session<D> {
                     "more than {} calls at once: handed back", config.sessions
                 );
                 let mut report = Report::failed("too many calls at once");
-                hand_back(call, Ended::Done, &mut report, config.patience).await
+                hand_back(call, Ended::Done, &mut report).await
             }
         };
         if let Err(end) = done {
@@ -127,11 +127,15 @@ impl<D: Desk> Session<D> {
             ended = walk.run(path) => Some(ended?),
             _ = self.stop.wait_for(|stop| *stop) => None,
         };
-        let ended = ended.unwrap_or_else(|| {
-            report.complain("switchhook is shutting down");
-            Ended::Done
-        });
-        hand_back(call, ended, &mut report, self.config.patience).await
+        let ended = match ended {
+            Some(ended) => ended,
+            None if call.is_let_go() => Ended::Answered,
+            None => {
+                report.complain("switchhook is shutting down");
+                Ended::Done
+            }
+        };
+        hand_back(call, ended, &mut report).await
     }
 }
 
@@ -140,12 +144,9 @@ async fn hand_back(
     mut call: Outbound,
     ended: Ended,
     report: &mut Report,
-    patience: Duration,
 ) -> Result<(), OutboundError> {
-    if let Ended::Answered = ended
-        && let Ok(end) = tokio::time::timeout(patience, call.over()).await
-    {
-        return Err(end);
+    if let Ended::Answered = ended {
+        return call.release().await;
     }
     let variables = report.variables();
     let variables: Vec<(&str, &str)> = variables

@@ -5,22 +5,25 @@ macro_rules! say {
     ($($text:tt)*) => { $crate::cli::print_line(format_args!($($text)*)) };
 }
 
+mod backup;
 mod check;
 mod config;
 mod demo;
 mod explain;
 mod log;
 mod manage;
+mod pages;
 mod record;
 mod replay;
 mod rest;
 mod running;
 mod serve;
+mod transfer;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use manage::Order;
 use switchhook::config::{Config, Loaded};
 
@@ -73,6 +76,21 @@ enum Command {
         after_help = "Examples:\n  switchhook config           as TOML, which is a configuration itself\n  switchhook config --json    for programs\n\nExit code 2: it has mistakes, which are listed."
     )]
     Config(config::Options),
+    /// Copy the database to a file while the daemon runs, and check the copy
+    #[command(
+        after_help = "Example:  switchhook backup /var/backups/switchhook-$(date +%F).db\n\nThe daemon goes on meanwhile. The copy holds signing secrets and phone numbers: it is readable by its owner only."
+    )]
+    Backup(backup::Options),
+    /// Write accounts, webhooks and callflows of the running daemon to standard output, for git and other servers
+    #[command(
+        after_help = "Examples:\n  switchhook export > switchhook.json                       everything, the same text for the same things\n  switchhook export --format toml -A acme > acme.toml       one account and those below it\n  switchhook export --secrets | ssh other switchhook import -\n\nTokens are never in it. Signing secrets only with --secrets; a webhook that is imported without keeps the\none that it has. Values of custom_request_headers are in it as they are."
+    )]
+    Export(transfer::Export),
+    /// Make accounts, webhooks and callflows of the running daemon what a file says
+    #[command(
+        after_help = "Examples:\n  switchhook import switchhook.json --dry-run      what would be another, field by field\n  switchhook import switchhook.json --prune        and remove webhooks and callflows that the file does not have\n  switchhook import --kazoo webhooks.json          webhooks of a Kazoo: curl …/webhooks/_all_docs?include_docs=true\n\nThe same file again changes nothing. Ids are those of the file. A field that the file leaves out gets its\ndefault, but for `secret`, which stays (null removes it). An account without `webhooks` or `callflows` in the file\nkeeps those that it has, also with --prune. Accounts are never removed.\n\nExit code 0: done, or nothing to do. 1: the daemon did not do it. 2: mistakes in the file, each named; nothing\nwas changed."
+    )]
+    Import(transfer::Import),
     /// List, add, test, enable … webhooks of the running daemon
     Hooks {
         #[command(flatten)]
@@ -124,6 +142,20 @@ enum Command {
         #[command(flatten)]
         common: manage::Common,
     },
+    /// Print what makes a shell complete these commands
+    #[command(
+        after_help = "Example:  switchhook completions bash > /etc/bash_completion.d/switchhook\n\nThe package has them for bash, fish and zsh."
+    )]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual pages to a directory; for packages
+    #[command(hide = true)]
+    Man {
+        /// The directory, which is made where it is missing
+        directory: PathBuf,
+    },
 }
 
 /// Does what the command line says.
@@ -135,6 +167,9 @@ pub(crate) fn run() -> ExitCode {
         Command::Demo(options) => demo::run(&options),
         Command::Check(options) => with_loaded(file, |loaded| check::run(&loaded, &options)),
         Command::Config(options) => with_loaded(file, |loaded| config::run(&loaded, &options)),
+        Command::Backup(options) => with_config(file, |config| backup::run(&config, &options)),
+        Command::Export(options) => with_config(file, |config| transfer::export(&config, &options)),
+        Command::Import(options) => with_config(file, |config| transfer::import(&config, &options)),
         Command::Hooks { common, order } => manage(file, &common, Order::Hooks(order)),
         Command::Attempts { common, order } => manage(file, &common, Order::Attempts(order)),
         Command::Accounts { common, order } => manage(file, &common, Order::Accounts(order)),
@@ -143,6 +178,8 @@ pub(crate) fn run() -> ExitCode {
         Command::Record(options) => with_config(file, |config| record::run(&config, &options)),
         Command::Replay(options) => with_config(file, |config| replay::run(&config, &options)),
         Command::Tail { common } => manage(file, &common, Order::Tail),
+        Command::Completions { shell } => pages::completions(Arguments::command(), shell),
+        Command::Man { directory } => pages::man(Arguments::command(), &directory),
     }
 }
 

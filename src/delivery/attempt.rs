@@ -10,12 +10,6 @@ use crate::time::Timestamp;
 
 /// The record of a request that was made: the `number`th for its delivery, begun at `at`.
 pub fn record(sent: Sent, number: u32, retries_left: u32, at: Timestamp) -> Attempt {
-    let boxed = |headers: Vec<(String, String)>| {
-        headers
-            .into_iter()
-            .map(|(name, value)| (name.into(), value.into()))
-            .collect()
-    };
     Attempt {
         at,
         result: match sent.answer.is_success() {
@@ -29,8 +23,8 @@ pub fn record(sent: Sent, number: u32, retries_left: u32, at: Timestamp) -> Atte
         reason: sent.reason,
         client_error: sent.client_error.map(Cow::Borrowed),
         uri: Some(sent.uri),
-        req_headers: boxed(sent.req_headers),
-        resp_headers: boxed(sent.resp_headers),
+        req_headers: sent.req_headers,
+        resp_headers: sent.resp_headers,
         resp_body: start_of(&sent.resp_body),
     }
 }

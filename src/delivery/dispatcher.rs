@@ -27,15 +27,15 @@ use crate::store::{Next, Settled, Store};
 use crate::time::{Clock, Timestamp};
 
 /// Deliveries of one hook in memory at most.
-const WINDOW: usize = 256;
+const WINDOW: usize = 1_024;
 /// Deliveries in memory at most, all hooks together; beyond it each hook has [`LEAST_WINDOW`].
 const WINDOW_OF_ALL: usize = 8_192;
 /// What a hook may always have in memory.
 const LEAST_WINDOW: usize = 8;
 /// Rows asked of the store at once.
-const FETCH: usize = 128;
+const FETCH: usize = 256;
 /// The store is asked again when fewer than this are ready.
-const LOW_WATER: usize = 32;
+const LOW_WATER: usize = 128;
 /// Rows changed in one transaction when a queue is emptied.
 const BITE: usize = 500;
 /// How many times as long as a bite took the writer is left to others before the next one.
@@ -52,7 +52,7 @@ const STORE_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 
 /// Whoever is shown every attempt.
-type Watch = Box<dyn Fn(&Seen) + Send>;
+type Watch = Box<dyn Fn(&Seen<'_>) + Send>;
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Wake {
@@ -150,6 +150,7 @@ impl Dispatcher {
         let handle = DeliveryHandle {
             commands,
             stats: Arc::clone(&stats),
+            index: Arc::clone(&index),
         };
         let disable_after = config.disable_after;
         let dispatcher = Self {
@@ -180,7 +181,7 @@ impl Dispatcher {
     }
 
     /// Shows every attempt to `watch` as it ends.
-    pub fn watched_by(mut self, watch: impl Fn(&Seen) + Send + 'static) -> Self {
+    pub fn watched_by(mut self, watch: impl Fn(&Seen<'_>) + Send + 'static) -> Self {
         self.watch = Some(Box::new(watch));
         self
     }
@@ -319,7 +320,8 @@ impl Dispatcher {
 
     fn on_hook_changed(&mut self, key: i64, account_id: &str, id: &str) {
         self.disabler.flush(key);
-        let hook = self.index.get(account_id, id);
+        // One that was deleted may have given its id away.
+        let hook = (self.index.get(account_id, id)).filter(|hook| hook.key == key);
         let queue = self.queues.entry(key).or_default();
         let before = queue.taken();
         queue.evict();
@@ -384,7 +386,9 @@ impl Dispatcher {
     fn hook_of(&self, delivery: &Delivery) -> Option<Arc<Hook>> {
         match &delivery.ad_hoc {
             Some(hook) => Some(Arc::clone(hook)),
-            None => self.index.get(&delivery.account_id, &delivery.hook_id),
+            // One that was deleted may have given its id away.
+            None => (self.index.get(&delivery.account_id, &delivery.hook_id))
+                .filter(|hook| hook.key == delivery.queue),
         }
     }
 
@@ -508,12 +512,10 @@ impl Dispatcher {
         let now = self.clock.now();
         let age = now.since(delivery.occurred_at);
         // What somebody queued again is wanted, however old it is.
-        let requeued = delivery.attempts == 0 && delivery.due_at > delivery.occurred_at;
-        if requeued || hook.settings.expires.is_none_or(|limit| age <= limit) {
+        if delivery.is_requeued() || hook.settings.expires.is_none_or(|limit| age <= limit) {
             return Some(hook);
         }
         self.let_go(delivery);
-        self.stats.expired.fetch_add(1, Atomic::Relaxed);
         let attempt = Attempt::none(now, AttemptResult::Expired, "expired");
         self.settle(delivery, delivery.attempts, vec![attempt], Next::Expired);
         None
@@ -617,7 +619,7 @@ impl Dispatcher {
         self.endpoints.retain(|name, endpoint| {
             let is_kept = in_use.contains(name) || endpoint.is_busy();
             if !is_kept && endpoint.is_circuit_open() {
-                self.stats.circuits_open.fetch_sub(1, Atomic::Relaxed);
+                self.stats.circuit_closed(name);
             }
             is_kept
         });
@@ -701,6 +703,7 @@ mod tests {
             body: bytes::Bytes::new(),
             attempts: 0,
             due_at: Clock::system().now(),
+            committed_at: Timestamp::default(),
             skipped: false,
             ad_hoc: Some(Arc::new(hook.clone())),
         }

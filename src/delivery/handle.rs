@@ -1,16 +1,17 @@
 //! How the rest of the house speaks to the dispatcher, and what it is told.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64};
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::AtomicI64;
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
-use super::verdict::Backoff;
-use crate::hook::{Delivery, RateLimit};
+use super::verdict::{AnswerClass, Backoff};
+use crate::hook::{Delivery, Index, RateLimit};
 use crate::store::attempts::Attempt;
+use crate::tally::{Histogram, Tally};
 
 /// The rules of the room.
 #[derive(Debug, Clone)]
@@ -59,14 +60,14 @@ pub struct SwitchOff {
 }
 
 /// One attempt that was made, for whoever watches.
-#[derive(Debug, Clone)]
-pub struct Seen {
+#[derive(Debug, Clone, Copy)]
+pub struct Seen<'a> {
     /// The delivery.
-    pub delivery: Delivery,
+    pub delivery: &'a Delivery,
     /// The attempt, as it is recorded.
-    pub attempt: Attempt,
+    pub attempt: &'a Attempt,
     /// The answer's body, up to 64 KiB of it.
-    pub body: Bytes,
+    pub body: &'a Bytes,
 }
 
 /// How an endpoint is just now.
@@ -83,22 +84,50 @@ pub struct EndpointState {
 }
 
 /// Numbers for health and metrics.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct DeliveryStats {
     /// Deliveries in memory or under way.
     pub in_memory: AtomicI64,
     /// Requests under way.
     pub in_flight: AtomicI64,
-    /// Endpoints whose circuit is open.
-    pub circuits_open: AtomicI64,
-    /// Attempts that succeeded.
-    pub succeeded: AtomicU64,
-    /// Attempts that failed.
-    pub failed: AtomicU64,
-    /// Deliveries given up.
-    pub given_up: AtomicU64,
-    /// Deliveries that were too old to be sent.
-    pub expired: AtomicU64,
+    /// Requests that ended, by [`AnswerClass`].
+    pub attempts: Tally<{ AnswerClass::ALL.len() }>,
+    /// How long they took.
+    pub attempt_times: Histogram,
+    /// From a delivery's commit to its first request. Not of those that somebody queued again.
+    pub commit_to_attempt: Histogram,
+    /// From what happened to its delivery. Not of those that somebody queued again.
+    pub end_to_end: Histogram,
+    /// Endpoints whose circuit is open. A std mutex: it is held to look or to change one, which is rare.
+    dead: Mutex<HashSet<Arc<str>>>,
+}
+
+impl DeliveryStats {
+    fn dead(&self) -> MutexGuard<'_, HashSet<Arc<str>>> {
+        self.dead.lock().expect("no panic while it is held")
+    }
+
+    pub(super) fn circuit_opened(&self, endpoint: &Arc<str>) {
+        self.dead().insert(Arc::clone(endpoint));
+    }
+
+    pub(super) fn circuit_closed(&self, endpoint: &str) {
+        self.dead().remove(endpoint);
+    }
+}
+
+impl Default for DeliveryStats {
+    fn default() -> Self {
+        Self {
+            in_memory: AtomicI64::default(),
+            in_flight: AtomicI64::default(),
+            attempts: Tally::default(),
+            attempt_times: Histogram::of_times(),
+            commit_to_attempt: Histogram::of_times(),
+            end_to_end: Histogram::of_times(),
+            dead: Mutex::default(),
+        }
+    }
 }
 
 /// How the rest of the house speaks to the dispatcher.
@@ -106,6 +135,7 @@ pub struct DeliveryStats {
 pub struct DeliveryHandle {
     pub(super) commands: mpsc::UnboundedSender<Command>,
     pub(super) stats: Arc<DeliveryStats>,
+    pub(super) index: Arc<Index>,
 }
 
 impl DeliveryHandle {
@@ -146,6 +176,28 @@ impl DeliveryHandle {
     /// are committed.
     pub fn stop(&self) {
         self.tell(Command::Stop);
+    }
+
+    /// Endpoints whose circuit is open, of hooks that are on: one that nothing is sent to any more is not
+    /// probed, and would count as dead for ever.
+    pub fn circuits_open(&self) -> usize {
+        let dead = self.stats.dead().clone();
+        if dead.is_empty() {
+            return 0;
+        }
+        let hooks = self.index.all();
+        let hooks = hooks.iter().filter(|hook| hook.is_on());
+        let used: HashSet<&Arc<str>> = hooks
+            .flat_map(|hook| {
+                let settings = &hook.settings;
+                [
+                    Some(&settings.endpoint),
+                    settings.failover_endpoint.as_ref(),
+                ]
+            })
+            .flatten()
+            .collect();
+        dead.iter().filter(|name| used.contains(name)).count()
     }
 
     /// Numbers for health and metrics.

@@ -19,4 +19,4 @@ pub use dispatcher::{Dispatcher, Inputs};
 pub use guard::{Denied, Guard, NoSuchHost};
 pub use handle::{DeliveryConfig, DeliveryHandle, DeliveryStats, EndpointState, Seen, SwitchOff};
 pub use send::{SendConfig, Sender, Sent};
-pub use verdict::{Answer, Backoff, Decision, decide, retry_after};
+pub use verdict::{Answer, AnswerClass, Backoff, Decision, decide, retry_after};

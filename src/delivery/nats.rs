@@ -24,6 +24,7 @@ use super::guard::{Guard, Unreachable};
 use super::send::{Failure, Received};
 use super::verdict::Answer;
 use crate::hook::{NatsLogin, NatsTarget};
+use crate::store::attempts::Headers;
 
 /// How long a connection is kept that nothing goes over.
 const IDLE: Duration = Duration::from_secs(30);
@@ -287,7 +288,7 @@ fn acknowledged(body: Bytes) -> Result<Received, Failure> {
     if answer["stream"].is_string() && answer["seq"].is_u64() && answer["error"].is_null() {
         return Ok(Received {
             answer: Answer::Acknowledged,
-            headers: Vec::new(),
+            headers: Headers::default(),
             body,
         });
     }

@@ -309,6 +309,7 @@ mod tests {
             body: Bytes::new(),
             attempts: 0,
             due_at: Timestamp(0),
+            committed_at: Timestamp::default(),
             skipped: false,
             ad_hoc: None,
         }

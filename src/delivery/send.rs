@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::error::Error;
+use std::fmt::{self, Write};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use bytes::{Bytes, BytesMut};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Client, Method, Response};
+use reqwest::{Client, Method, Request, Response};
 use tokio::time::Instant;
 use url::Url;
 
@@ -17,6 +18,7 @@ use super::guard::{Denied, Guard, GuardedResolver, NoSuchHost};
 use super::nats::Publisher;
 use super::verdict::{Answer, retry_after};
 use crate::hook::{Delivery, Hook, NatsTarget, Verb, shown_uri};
+use crate::store::attempts::Headers;
 use crate::time::Timestamp;
 
 /// No answer is read further than the first byte after these: it tells that there are more, and a receiver cannot
@@ -48,9 +50,9 @@ pub struct Sent {
     /// How.
     pub method: &'static str,
     /// The headers sent; the values of the hook's own are hidden.
-    pub req_headers: Vec<(String, String)>,
+    pub req_headers: Headers,
     /// The headers of the answer.
-    pub resp_headers: Vec<(String, String)>,
+    pub resp_headers: Headers,
     /// The answer's body, as far as it was read: 64 KiB and what came along with the last of them.
     pub resp_body: Bytes,
     /// How long it took.
@@ -149,26 +151,28 @@ impl Means {
     ) -> Sent {
         let started = Instant::now();
         let nats = NatsTarget::of(uri);
-        let request = prepare(hook, delivery, uri, attempt, now);
-        let shown = shown_headers(hook, &request.headers);
+        let mut request = prepare(hook, delivery, uri, attempt, now);
         let limit = hook.settings.timeout.unwrap_or(self.config.request_timeout);
-        let outcome = match (nats, self.guard.check_uri(&request.uri)) {
+        *request.timeout_mut() = Some(limit);
+        let uri = shown_uri(request.url());
+        let req_headers = shown_headers(hook, request.headers());
+        let outcome = match (nats, self.guard.check_uri(request.url())) {
             (_, Err(denied)) => Err(Failure::from(denied)),
             (Some(target), Ok(())) => {
                 let body = delivery.body.clone();
-                let publish = self.nats.publish(&target, &request.headers, body, limit);
+                let publish = self.nats.publish(&target, request.headers(), body, limit);
                 publish.await
             }
-            (None, Ok(())) => self.exchange(&request, limit, now).await,
+            (None, Ok(())) => self.exchange(request, now).await,
         };
         let mut sent = Sent {
             answer: Answer::Broken,
             reason: None,
             client_error: None,
-            uri: shown_uri(&request.uri),
+            uri,
             method: delivery.verb.method(),
-            req_headers: shown,
-            resp_headers: Vec::new(),
+            req_headers,
+            resp_headers: Headers::default(),
             resp_body: Bytes::new(),
             duration: started.elapsed(),
         };
@@ -190,27 +194,12 @@ impl Means {
         sent
     }
 
-    async fn exchange(
-        &self,
-        request: &Prepared,
-        limit: Duration,
-        now: Timestamp,
-    ) -> Result<Received, Failure> {
-        let mut builder = self
-            .client
-            .request(request.method.clone(), request.uri.clone())
-            .headers(request.headers.clone())
-            .timeout(limit);
-        if let Some(body) = &request.body {
-            builder = builder.body(body.clone());
-        }
-        let response = builder.send().await?;
+    async fn exchange(&self, request: Request, now: Timestamp) -> Result<Received, Failure> {
+        let response = self.client.execute(request).await?;
         let code = response.status().as_u16();
-        let headers = response
-            .headers()
-            .iter()
-            .map(|(name, value)| (name.to_string(), lossy(value.as_bytes())))
-            .collect();
+        let headers = response.headers().iter();
+        let headers = headers.map(|(name, value)| (name.as_str(), lossy(value.as_bytes())));
+        let headers = Headers::of(headers);
         let retry_after = response
             .headers()
             .get(reqwest::header::RETRY_AFTER)
@@ -224,18 +213,10 @@ impl Means {
     }
 }
 
-/// A request, ready to go.
-struct Prepared {
-    method: Method,
-    uri: Url,
-    headers: HeaderMap,
-    body: Option<Bytes>,
-}
-
 /// An answer.
 pub(super) struct Received {
     pub(super) answer: Answer,
-    pub(super) headers: Vec<(String, String)>,
+    pub(super) headers: Headers,
     pub(super) body: Bytes,
 }
 
@@ -316,7 +297,16 @@ fn unwrap_io<'a>(
     [Some(error), inner].into_iter().flatten()
 }
 
-fn prepare(hook: &Hook, delivery: &Delivery, uri: &Url, attempt: u32, now: Timestamp) -> Prepared {
+const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
+const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
+const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
+const WEBHOOK_ATTEMPT: HeaderName = HeaderName::from_static("webhook-attempt");
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const X_HOOK_ID: HeaderName = HeaderName::from_static("x-hook-id");
+const X_ACCOUNT_ID: HeaderName = HeaderName::from_static("x-account-id");
+
+/// A request, ready to go.
+fn prepare(hook: &Hook, delivery: &Delivery, uri: &Url, attempt: u32, now: Timestamp) -> Request {
     let mut uri = uri.clone();
     let id = delivery.webhook_id.to_string();
     let mut headers = HeaderMap::with_capacity(12);
@@ -329,18 +319,13 @@ fn prepare(hook: &Hook, delivery: &Delivery, uri: &Url, attempt: u32, now: Times
             headers.insert(name, value);
         }
     }
-    let mut put = |name: &'static str, value: String| {
-        if let Ok(value) = HeaderValue::from_str(&value) {
-            headers.insert(name, value);
-        }
-    };
     let (method, body) = match delivery.verb {
         // A hook that was moved from HTTP to NATS may have left some.
         Verb::Get if NatsTarget::of(&uri).is_none() => {
             let added = lossy(&delivery.body);
             let query = match uri.query() {
                 Some(query) if !query.is_empty() => format!("{query}&{added}"),
-                _ => added,
+                _ => added.into_owned(),
             };
             uri.set_query(Some(&query));
             (Method::GET, None)
@@ -352,40 +337,47 @@ fn prepare(hook: &Hook, delivery: &Delivery, uri: &Url, attempt: u32, now: Times
         Some(body) => &body[..],
         None => uri.query().unwrap_or_default().as_bytes(),
     };
+    // All values in one piece of memory, which clones of the map share.
+    let mut values = BytesMut::with_capacity(512);
+    let mut put = |name: HeaderName, value: fmt::Arguments<'_>| {
+        if values.write_fmt(value).is_ok()
+            && let Ok(value) = HeaderValue::from_maybe_shared(values.split().freeze())
+        {
+            headers.insert(name, value);
+        }
+    };
     if let Some(signature) = hook.secrets.signature(&id, now, signed) {
-        put("webhook-signature", signature);
+        put(WEBHOOK_SIGNATURE, format_args!("{signature}"));
     }
-    put("webhook-id", id.clone());
-    put("webhook-timestamp", now.unix_seconds().to_string());
-    put("webhook-attempt", attempt.to_string());
-    put("idempotency-key", id);
-    put("x-hook-id", delivery.hook_id.to_string());
-    put("x-account-id", delivery.account_id.to_string());
+    put(WEBHOOK_ID, format_args!("{id}"));
+    put(WEBHOOK_TIMESTAMP, format_args!("{}", now.unix_seconds()));
+    put(WEBHOOK_ATTEMPT, format_args!("{attempt}"));
+    put(IDEMPOTENCY_KEY, format_args!("{id}"));
+    put(X_HOOK_ID, format_args!("{}", delivery.hook_id));
+    put(X_ACCOUNT_ID, format_args!("{}", delivery.account_id));
     if body.is_some() && !headers.contains_key(CONTENT_TYPE) {
         let content_type = HeaderValue::from_static(delivery.format.content_type());
         headers.insert(CONTENT_TYPE, content_type);
     }
-    Prepared {
-        method,
-        uri,
-        headers,
-        body,
-    }
+    let mut request = Request::new(method, uri);
+    *request.headers_mut() = headers;
+    *request.body_mut() = body.map(Into::into);
+    request
 }
 
 /// The headers for the attempts log: what the hook's owner set may be a credential.
-fn shown_headers(hook: &Hook, headers: &HeaderMap) -> Vec<(String, String)> {
+fn shown_headers(hook: &Hook, headers: &HeaderMap) -> Headers {
     let own = |name: &str| {
         let mut names = hook.settings.headers.iter().map(|(name, _)| name);
         names.any(|own| own.eq_ignore_ascii_case(name))
     };
-    headers
-        .iter()
-        .map(|(name, value)| match own(name.as_str()) {
-            true => (name.to_string(), "***".to_owned()),
-            false => (name.to_string(), lossy(value.as_bytes())),
-        })
-        .collect()
+    Headers::of(headers.iter().map(|(name, value)| {
+        let shown = match own(name.as_str()) {
+            true => Cow::Borrowed("***"),
+            false => lossy(value.as_bytes()),
+        };
+        (name.as_str(), shown)
+    }))
 }
 
 /// The start of an answer's body. The status has decided: a body that breaks off, or drips until the
@@ -401,6 +393,6 @@ async fn read_start(mut response: Response) -> Bytes {
     read.freeze()
 }
 
-fn lossy(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
+fn lossy(bytes: &[u8]) -> Cow<'_, str> {
+    String::from_utf8_lossy(bytes)
 }

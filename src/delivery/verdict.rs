@@ -26,7 +26,82 @@ pub enum Answer {
     NotAllowed,
 }
 
+/// What came of a request, in a word: what attempts are counted by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AnswerClass {
+    /// 2xx.
+    Success,
+    /// 3xx, which is not followed.
+    Redirect,
+    /// 4xx.
+    Refused,
+    /// 5xx.
+    ServerError,
+    /// A status that there is no class for.
+    OtherStatus,
+    /// [`Answer::Acknowledged`].
+    Acknowledged,
+    /// [`Answer::NotConnected`].
+    NotConnected,
+    /// [`Answer::TimedOut`].
+    TimedOut,
+    /// [`Answer::Broken`].
+    Broken,
+    /// [`Answer::NotAllowed`].
+    NotAllowed,
+}
+
+impl AnswerClass {
+    /// Every class.
+    pub const ALL: &[Self] = &[
+        Self::Success,
+        Self::Redirect,
+        Self::Refused,
+        Self::ServerError,
+        Self::OtherStatus,
+        Self::Acknowledged,
+        Self::NotConnected,
+        Self::TimedOut,
+        Self::Broken,
+        Self::NotAllowed,
+    ];
+
+    /// The word.
+    pub const fn id(self) -> &'static str {
+        match self {
+            Self::Success => "2xx",
+            Self::Redirect => "3xx",
+            Self::Refused => "4xx",
+            Self::ServerError => "5xx",
+            Self::OtherStatus => "other_status",
+            Self::Acknowledged => "acknowledged",
+            Self::NotConnected => "not_connected",
+            Self::TimedOut => "timed_out",
+            Self::Broken => "broken",
+            Self::NotAllowed => "not_allowed",
+        }
+    }
+}
+
 impl Answer {
+    /// Its class.
+    pub fn class(&self) -> AnswerClass {
+        match self {
+            Self::Status { code, .. } => match code {
+                200..=299 => AnswerClass::Success,
+                300..=399 => AnswerClass::Redirect,
+                400..=499 => AnswerClass::Refused,
+                500..=599 => AnswerClass::ServerError,
+                _ => AnswerClass::OtherStatus,
+            },
+            Self::Acknowledged => AnswerClass::Acknowledged,
+            Self::NotConnected => AnswerClass::NotConnected,
+            Self::TimedOut => AnswerClass::TimedOut,
+            Self::Broken => AnswerClass::Broken,
+            Self::NotAllowed => AnswerClass::NotAllowed,
+        }
+    }
+
     /// 2xx or acknowledged, and nothing else: redirects are not followed and count as failures.
     pub fn is_success(&self) -> bool {
         matches!(

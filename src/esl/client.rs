@@ -281,7 +281,7 @@ impl Client {
     fn connected(&mut self, link: Link) {
         let now = Instant::now();
         let mut session = Box::new(Session::new(link, &self.config, now));
-        session.say(Command::event_plain(&self.wanted), now);
+        session.subscribe(&Command::event_plain(&self.wanted), now);
         self.state = State::Up(session);
         self.status.up(self.config.clock.now());
         self.logged = None;
@@ -349,18 +349,22 @@ impl Client {
     }
 
     fn event(&mut self, frame: &Frame) -> Option<Notice> {
-        self.status.event();
-        if peek_name(frame).is_some_and(|name| !self.wanted.may_hold(name)) {
+        if let Some(name) = peek_name(frame)
+            && !self.wanted.may_hold(name)
+        {
+            self.status.event(name);
             self.status.unasked();
             return None;
         }
         let event = match Event::from_frame(frame) {
             Ok(event) => event,
             Err(error) => {
+                self.status.event(b"");
                 self.status.malformed();
                 return Some(Notice::BadEvent(error));
             }
         };
+        self.status.event(event.name().as_bytes());
         if !self.wanted.holds(&event) {
             self.status.unasked();
             return None;
@@ -381,6 +385,12 @@ impl Client {
             Taker::Log(command) => {
                 if let Err(error @ ApiError::Refused(_)) = result {
                     tracing::warn!(command, %error, "a command of ours was refused");
+                }
+            }
+            Taker::Subscription => {
+                if let Err(ApiError::Refused(reply)) = result {
+                    let events = self.wanted.to_string();
+                    self.lost(LinkError::Subscription { events, reply });
                 }
             }
             Taker::GivenUp => {}

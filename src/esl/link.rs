@@ -53,6 +53,17 @@ pub enum LinkError {
         /// The switch's words.
         reply: String,
     },
+    /// `-ERR` to the first `event plain`: the switch sends none of the events then, not even those that the user
+    /// may have.
+    #[error(
+        "the switch refuses the events with {reply:?}: esl-allowed-events of [switch] user in its directory must hold all of {events}"
+    )]
+    Subscription {
+        /// What was asked for.
+        events: String,
+        /// The switch's words.
+        reply: String,
+    },
     /// `text/rude-rejection`.
     #[error(
         "the switch does not accept connections from this address: add it to the list that apply-inbound-acl names in its event_socket.conf.xml"
@@ -81,7 +92,10 @@ pub enum LinkError {
 impl LinkError {
     /// Whether only a person can put it right, so that trying often is of no use.
     pub(super) fn needs_a_person(&self) -> bool {
-        matches!(self, Self::Login { .. } | Self::Acl)
+        matches!(
+            self,
+            Self::Login { .. } | Self::Subscription { .. } | Self::Acl
+        )
     }
 }
 

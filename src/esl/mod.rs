@@ -12,6 +12,7 @@ mod frame;
 mod handle;
 mod link;
 mod login;
+mod names;
 mod outbound;
 mod pending;
 mod session;

@@ -1,8 +1,9 @@
 //! A call that the switch has handed over: the conversation on a connection that its `socket` application
 //! opened to us.
 //!
-//! `socket_function` and `listener_run` of `mod_event_socket.c`. `connect` and `resume` are the first words on
-//! it: from `resume` on, whatever becomes of us, the call goes on in the dialplan when the connection ends.
+//! `socket_function` and `listener_run` of `mod_event_socket.c`. `connect` and [`Resume`] are the first words on
+//! it: from then on, whatever becomes of us, the call goes on in the dialplan when the connection ends. It does
+//! so by being torn from whatever it is in: as soon as people talk that is taken back.
 //! Asynchronous sockets (`async`) answer a command when it is queued, the others when it has run; what is
 //! told to the caller of [`Outbound`] is the same.
 
@@ -80,6 +81,17 @@ impl OutboundError {
     }
 }
 
+/// How the switch knows that the call is to go on in the dialplan when the connection ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Resume {
+    /// `resume` was said, which cannot be taken back.
+    Word,
+    /// The variable that `resume` sets was set (`socket … async full`): it can be unset while applications run.
+    Variable,
+    /// It is not: the call stays where it is.
+    Off,
+}
+
 /// What has come from the switch.
 enum Said {
     /// The answer to the nth command.
@@ -94,6 +106,11 @@ pub struct Outbound {
     uuid: String,
     channel: Event,
     asynchronous: bool,
+    resume: Resume,
+    /// The leg is bridged.
+    bridged: bool,
+    /// The leg is bridged to one that has answered.
+    talks: bool,
     /// `myevents` was said.
     follows: bool,
     /// How many commands were sent, and how many of them answered: an answer that comes when nobody waits
@@ -121,8 +138,7 @@ impl Outbound {
     ) -> Result<Self, OutboundError> {
         stream.set_nodelay(true).map_err(CodecError::Io)?;
         let mut wire = Framed::new(stream, Codec::new(limits));
-        wire.feed(Command::connect()).await?;
-        wire.send(Command::resume()).await?;
+        wire.send(Command::connect()).await?;
         let deadline = Instant::now() + patience;
         let frame = timeout_at(deadline, wire.next())
             .await
@@ -139,16 +155,39 @@ impl Outbound {
             wire,
             uuid,
             asynchronous: channel.raw("Socket-Mode") == Some(b"async"),
+            resume: Resume::Off,
+            bridged: false,
+            talks: false,
             channel,
             follows: false,
-            sent: 2,
+            sent: 1,
             answered: 1,
             patience,
             digits: String::new(),
             hangup: None,
         };
-        call.reply(2, "resume", deadline).await?;
+        call.secure().await?;
         Ok(call)
+    }
+
+    /// Has the call go on in the dialplan when the connection ends.
+    async fn secure(&mut self) -> Result<(), OutboundError> {
+        if self.asynchronous && self.channel.raw("Control") == Some(b"full") {
+            match self.ask(self.resume_variable("true")?).await {
+                Err(OutboundError::Refused { .. }) => {}
+                done => {
+                    self.resume = Resume::Variable;
+                    return done;
+                }
+            }
+        }
+        self.resume = Resume::Word;
+        self.ask(Command::resume()).await
+    }
+
+    fn resume_variable(&self, value: &str) -> Result<Command, CommandError> {
+        let line = format!("uuid_setvar {} socket_resume {value}", self.uuid);
+        Command::api(line.trim_end())
     }
 
     /// Unique-ID of the leg.
@@ -165,6 +204,11 @@ impl Outbound {
     /// Whether the dialplan said `async`.
     pub fn is_async(&self) -> bool {
         self.asynchronous
+    }
+
+    /// Whether people talk who are to stay together when the connection ends.
+    pub fn is_let_go(&self) -> bool {
+        self.resume == Resume::Off
     }
 
     /// `myevents`: from now on [`Outbound::channel`] is kept up to date and digits are noted.
@@ -277,6 +321,24 @@ impl Outbound {
         }
     }
 
+    /// Lets go of a call in which somebody has answered: it stays where it is and where the switch sends it.
+    ///
+    /// # Errors
+    /// [`OutboundError`]; where the socket is not `async full`, the call's end, for which it then waits.
+    pub async fn release(mut self) -> Result<(), OutboundError> {
+        match self.resume {
+            // At the end of the connection `resume` would tear the partners apart. A socket that is not
+            // asynchronous is in the call's own thread and sees that the call has moved on.
+            Resume::Word if self.asynchronous => return Err(self.over().await),
+            Resume::Word | Resume::Off => {}
+            Resume::Variable => {
+                self.resume = Resume::Off;
+                self.ask(self.resume_variable("")?).await?;
+            }
+        }
+        self.hand_back().await
+    }
+
     /// `exit`: gives the call back to the dialplan.
     ///
     /// # Errors
@@ -319,9 +381,16 @@ impl Outbound {
             let waiting = applications.get(waiting).or(applications.last());
             let what = waiting.map_or("", |(application, _)| application);
             match self.next_until(deadline, what, limit).await? {
-                Said::Reply(number, reply) if number >= first => accepted(what, reply)?,
+                Said::Reply(number, reply) if (first..=newest).contains(&number) => {
+                    accepted(what, reply)?;
+                }
                 Said::Reply(..) => {}
                 Said::Event(event) => complete |= completes(&event, &last),
+            }
+            if self.talks && self.resume == Resume::Variable {
+                self.resume = Resume::Off;
+                let stay = self.resume_variable("")?;
+                self.say([stay], Instant::now() + self.patience).await?;
             }
         }
         Ok(())
@@ -397,6 +466,11 @@ impl Outbound {
                     self.answered += 1;
                     return Ok(Said::Reply(self.answered, reply_text(&frame)));
                 }
+                Kind::ApiResponse => {
+                    self.answered += 1;
+                    let text = String::from_utf8_lossy(&frame.body);
+                    return Ok(Said::Reply(self.answered, text.trim().to_owned()));
+                }
                 Kind::DisconnectNotice if is_linger(&frame) => {}
                 Kind::DisconnectNotice => {
                     let text = String::from_utf8_lossy(&frame.body);
@@ -424,6 +498,17 @@ impl Outbound {
                 let digit = event.header("DTMF-Digit").unwrap_or_default();
                 let room = DIGITS_KEPT.saturating_sub(self.digits.chars().count());
                 self.digits.extend(digit.chars().take(room));
+            }
+            "CHANNEL_BRIDGE" => {
+                // Early media is bridged, too, before anybody has answered.
+                let answered = event.number("Other-Leg-Channel-Answered-Time");
+                self.bridged = true;
+                self.talks = answered.is_some_and(|at| at > 0);
+            }
+            "CHANNEL_ANSWER" => self.talks = self.bridged,
+            "CHANNEL_UNBRIDGE" => {
+                self.bridged = false;
+                self.talks = false;
             }
             "CHANNEL_HANGUP" | "CHANNEL_HANGUP_COMPLETE" => {
                 let cause = event.text("Hangup-Cause");

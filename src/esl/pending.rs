@@ -20,6 +20,8 @@ use super::handle::{ApiError, ApiResult};
 pub(super) enum Taker {
     /// Nobody, unless it is a refusal, which is logged with this command.
     Log(String),
+    /// The client: without its first subscription a connection is worth nothing.
+    Subscription,
     /// The owner of the client, by the tag it gave.
     Tag(u32),
     /// A task with a handle.

@@ -63,6 +63,11 @@ impl Session {
         self.send(&command, taker, now);
     }
 
+    /// Sends the first subscription of the connection.
+    pub(super) fn subscribe(&mut self, command: &Command, now: Instant) {
+        self.send(command, Taker::Subscription, now);
+    }
+
     pub(super) fn ask(
         &mut self,
         command: &Command,

@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::names;
+use crate::tally::Tally;
 use crate::time::Timestamp;
 
 /// The state of the connection at one moment. Counts are since the start of the program.
@@ -33,7 +35,7 @@ pub struct StatusReader(Arc<Board>);
 struct Board {
     link: Mutex<(Option<Timestamp>, Option<String>)>,
     connections: AtomicU64,
-    events: AtomicU64,
+    events: Tally<{ names::COUNT }>,
     unasked: AtomicU64,
     malformed: AtomicU64,
     stray_replies: AtomicU64,
@@ -52,11 +54,17 @@ impl StatusReader {
             connected_since,
             last_error,
             connections: board.connections.load(Relaxed),
-            events: board.events.load(Relaxed),
+            events: board.events.read().iter().sum(),
             unasked: board.unasked.load(Relaxed),
             malformed: board.malformed.load(Relaxed),
             stray_replies: board.stray_replies.load(Relaxed),
         }
+    }
+
+    /// Events that arrived, wanted or not, by name: those of the switch's own names that have arrived, and
+    /// `other` for what is none of these.
+    pub fn events_by_name(&self) -> Vec<(&'static str, u64)> {
+        names::named(self.0.events.read())
     }
 
     pub(super) fn up(&self, since: Timestamp) {
@@ -70,8 +78,8 @@ impl StatusReader {
         *link = (None, Some(why));
     }
 
-    pub(super) fn event(&self) {
-        self.0.events.fetch_add(1, Relaxed);
+    pub(super) fn event(&self, name: &[u8]) {
+        self.0.events.add(names::place(name), 1);
     }
 
     pub(super) fn unasked(&self) {

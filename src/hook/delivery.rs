@@ -48,8 +48,11 @@ impl WebhookId {
 
 impl std::fmt::Display for WebhookId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // As the digits of a UUID, which are written in one piece: there are several for each request.
+        let mut digits = uuid::Uuid::encode_buffer();
+        let id = uuid::Uuid::from_bytes(self.0).simple();
         f.write_str("msg_")?;
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(id.encode_lower(&mut digits))
     }
 }
 
@@ -90,6 +93,8 @@ pub struct Delivery {
     pub attempts: u32,
     /// When it may be tried next.
     pub due_at: Timestamp,
+    /// When it was committed; zero until then.
+    pub committed_at: Timestamp,
     /// Recorded for a hook that is off: kept, not sent.
     pub skipped: bool,
     /// The hook itself, where it is no stored one.
@@ -97,6 +102,11 @@ pub struct Delivery {
 }
 
 impl Delivery {
+    /// Whether somebody queued it again: then it is due later than it occurred, and has no attempts.
+    pub fn is_requeued(&self) -> bool {
+        self.attempts == 0 && self.due_at > self.occurred_at
+    }
+
     /// `fact` for `hook`, rendered, due at once.
     pub fn new(fact: &Fact, hook: &Arc<Hook>) -> Self {
         let webhook_id = WebhookId::of(fact, &hook.id);
@@ -115,6 +125,7 @@ impl Delivery {
             body: super::render::render(fact, hook, webhook_id),
             attempts: 0,
             due_at: fact.at,
+            committed_at: Timestamp::default(),
             skipped: !hook.is_on(),
             ad_hoc: (hook.key < 0).then(|| Arc::clone(hook)),
         }

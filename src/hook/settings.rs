@@ -350,7 +350,7 @@ impl Settings {
     }
 
     /// `document` with the defaults of what it leaves out, and words as we write them.
-    pub(super) fn filled_in(&self, document: &Document) -> Document {
+    pub fn filled_in(&self, document: &Document) -> Document {
         let mut full = Document::new();
         let mut put = |field: &str, value: Value| full.insert(field.into(), value);
         put("name", json!(self.name));

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::json;
-use uuid::Uuid;
 
 use super::writer::Tx;
 use super::{StoreError, hooks};
@@ -37,8 +36,17 @@ struct Known {
     numbers: Vec<String>,
 }
 
+/// Everything that is wrong with an account's document by itself: whether its realm and numbers are free only
+/// the store knows.
+///
+/// # Errors
+/// The mistakes.
+pub fn check(document: &Document) -> Result<(), Mistakes> {
+    Known::read(document).map(drop)
+}
+
 impl Known {
-    fn read(document: &Document) -> Result<Self, StoreError> {
+    fn read(document: &Document) -> Result<Self, Mistakes> {
         let mut mistakes = Mistakes::default();
         let mut text = |field: &str| match document.get(field).filter(|value| !value.is_null()) {
             None => None,
@@ -80,7 +88,7 @@ impl Known {
                 realm,
                 numbers,
             }),
-            _ => Err(StoreError::Document(mistakes)),
+            _ => Err(mistakes),
         }
     }
 }
@@ -180,12 +188,28 @@ pub fn insert(
     parent: Option<&str>,
     document: Document,
 ) -> Result<StoredAccount, StoreError> {
-    let known = Known::read(&document)?;
+    insert_as(tx, &hooks::new_id(), parent, document)
+}
+
+/// Makes an account with an id that somebody chose.
+///
+/// # Errors
+/// Another account has the id ([`StoreError::Conflict`]); or those of [`insert`].
+pub fn insert_as(
+    tx: &mut Tx<'_>,
+    id: &str,
+    parent: Option<&str>,
+    document: Document,
+) -> Result<StoredAccount, StoreError> {
+    let known = Known::read(&document).map_err(StoreError::Document)?;
+    if get(tx, id)?.is_some() {
+        return Err(StoreError::Conflict(format!("an account has the id {id}")));
+    }
     if let Some(parent) = parent {
         require(tx, parent)?;
     }
     let account = StoredAccount {
-        id: Uuid::new_v4().simple().to_string().into(),
+        id: id.into(),
         parent: parent.map(Into::into),
         document,
         created: tx.now,
@@ -224,7 +248,7 @@ pub fn update(
     };
     account.document = change(&account.document).map_err(StoreError::Document)?;
     account.modified = tx.now;
-    let known = Known::read(&account.document)?;
+    let known = Known::read(&account.document).map_err(StoreError::Document)?;
     require_free(tx, id, &known)?;
     tx.prepare_cached(
         "UPDATE accounts SET name = ?, realm = ?, document = ?, modified = ? WHERE id = ?",

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde::Serializer;
 
 use super::writer::Tx;
 use super::{StoreError, deliveries, events};
@@ -46,8 +47,39 @@ impl AttemptResult {
     }
 }
 
-/// Headers in order, as they were sent or came.
-pub type Headers = Vec<(Box<str>, Box<str>)>;
+/// Headers in order, as they were sent or came: written down as the log keeps them, a JSON list of pairs, because
+/// every attempt has some and hardly any are ever looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Headers(Box<str>);
+
+impl Headers {
+    /// These names and values.
+    pub fn of<'a>(pairs: impl IntoIterator<Item = (&'a str, Cow<'a, str>)>) -> Self {
+        // Those of a request are about 500 bytes.
+        let mut json = Vec::with_capacity(512);
+        serde_json::Serializer::new(&mut json)
+            .collect_seq(pairs)
+            .expect("text into memory");
+        Self(String::from_utf8(json).expect("JSON is UTF-8").into())
+    }
+
+    /// What the log has.
+    fn read(json: Box<str>) -> Result<Self, serde_json::Error> {
+        serde_json::from_str::<Vec<(Cow<'_, str>, Cow<'_, str>)>>(&json)?;
+        Ok(Self(json))
+    }
+
+    /// Names and values.
+    pub fn pairs(&self) -> Vec<(String, String)> {
+        serde_json::from_str(&self.0).expect("read or written as such")
+    }
+}
+
+impl Default for Headers {
+    fn default() -> Self {
+        Self("[]".into())
+    }
+}
 
 /// One try, or the reason why there was none.
 #[derive(Debug, Clone, PartialEq)]
@@ -91,8 +123,8 @@ impl Attempt {
             reason: Some(Cow::Owned(reason.to_owned())),
             client_error: None,
             uri: None,
-            req_headers: Headers::new(),
-            resp_headers: Headers::new(),
+            req_headers: Headers::default(),
+            resp_headers: Headers::default(),
             resp_body: bytes::Bytes::new(),
         }
     }
@@ -144,20 +176,11 @@ pub(super) fn insert(
         attempt.client_error.as_deref(),
         place.ad_hoc_account,
         attempt.uri.as_deref(),
-        headers_to_json(&attempt.req_headers),
-        headers_to_json(&attempt.resp_headers),
+        &*attempt.req_headers.0,
+        &*attempt.resp_headers.0,
         &*attempt.resp_body,
     ])?;
     Ok(())
-}
-
-fn headers_to_json(headers: &Headers) -> Cow<'static, str> {
-    match headers.is_empty() {
-        true => "[]".into(),
-        false => serde_json::to_string(headers)
-            .expect("text into memory")
-            .into(),
-    }
 }
 
 /// Whose attempts are listed.
@@ -282,8 +305,7 @@ pub fn get(conn: &Connection, id: i64) -> Result<Option<LoggedAttempt>, StoreErr
 fn read(row: &Row<'_>, id: i64) -> Result<Attempt, StoreError> {
     let result: String = row.get(2)?;
     let headers = |column| -> Result<Headers, StoreError> {
-        let json: String = row.get(column)?;
-        serde_json::from_str(&json).map_err(|e| StoreError::damaged("attempts", id, e))
+        Headers::read(row.get(column)?).map_err(|e| StoreError::damaged("attempts", id, e))
     };
     Ok(Attempt {
         at: Timestamp(row.get(1)?),

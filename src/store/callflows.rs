@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use uuid::Uuid;
 
 use super::writer::Tx;
 use super::{StoreError, accounts, hooks};
@@ -113,9 +112,28 @@ pub fn insert(
     account_id: &str,
     document: Document,
 ) -> Result<StoredCallflow, StoreError> {
+    insert_as(tx, &hooks::new_id(), account_id, document)
+}
+
+/// Makes a callflow with an id that somebody chose.
+///
+/// # Errors
+/// Another callflow has the id ([`StoreError::Conflict`]); or those of [`insert`].
+pub fn insert_as(
+    tx: &mut Tx<'_>,
+    id: &str,
+    account_id: &str,
+    document: Document,
+) -> Result<StoredCallflow, StoreError> {
     accounts::require(tx, account_id)?;
+    let is_taken = tx
+        .prepare_cached("SELECT 1 FROM callflows WHERE id = ?")?
+        .exists([id])?;
+    if is_taken {
+        return Err(StoreError::Conflict(format!("a callflow has the id {id}")));
+    }
     let callflow = StoredCallflow {
-        id: Uuid::new_v4().simple().to_string().into(),
+        id: id.into(),
         account_id: account_id.into(),
         document,
         created: tx.now,

@@ -18,7 +18,11 @@ pub(super) fn apply(tx: &Tx<'_>, changes: &[ChannelChange]) -> Result<(), rusqli
     for change in changes {
         match &change.state {
             Some(state) => tx
-                .prepare_cached("INSERT OR REPLACE INTO channels (uuid, state) VALUES (?, ?)")?
+                // Not OR REPLACE, which would delete and insert: a leg changes with each of its events.
+                .prepare_cached(
+                    "INSERT INTO channels (uuid, state) VALUES (?, ?)
+                     ON CONFLICT (uuid) DO UPDATE SET state = excluded.state",
+                )?
                 .execute(params![&*change.uuid, &**state])?,
             None => tx
                 .prepare_cached("DELETE FROM channels WHERE uuid = ?")?

@@ -2,11 +2,13 @@
 //! finished without a request.
 
 use std::collections::HashSet;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::attempts::{self, Attempt, AttemptResult};
+use super::backlog::Change;
 use super::events;
 use super::writer::Tx;
 use super::{StoreError, ad_hoc};
@@ -29,7 +31,8 @@ pub enum State {
 }
 
 impl State {
-    const ALL: &[Self] = &[
+    /// Every state.
+    pub const ALL: &[Self] = &[
         Self::Pending,
         Self::Delivered,
         Self::Failed,
@@ -58,7 +61,7 @@ impl State {
 /// hook `h`.
 const COLUMNS: &str =
     "d.id, d.queue, d.lane, d.due_at, d.attempts, d.occurred_at, d.webhook_id, d.verb,
-    d.format, d.ad_hoc, b.body, e.trigger, e.call_id, h.id, h.account_id, d.state";
+    d.format, d.ad_hoc, b.body, e.trigger, e.call_id, h.id, h.account_id, d.state, e.recorded_at";
 
 const FROM: &str = "deliveries d JOIN bodies b ON b.id = d.id JOIN events e ON e.id = d.event LEFT JOIN hooks h ON h.key = d.queue";
 
@@ -178,6 +181,23 @@ pub fn pending(conn: &Connection, queue: i64) -> Result<u64, StoreError> {
     Ok(count.unsigned_abs())
 }
 
+/// When that happened which the oldest pending delivery among these rows is about; `None` where none of them is
+/// pending.
+///
+/// # Errors
+/// SQLite's.
+pub(super) fn oldest(
+    conn: &Connection,
+    rows: &RangeInclusive<i64>,
+) -> Result<Option<Timestamp>, StoreError> {
+    let oldest: Option<i64> = conn
+        .prepare_cached(
+            "SELECT min(occurred_at) FROM deliveries WHERE id BETWEEN ? AND ? AND due_at IS NOT NULL",
+        )?
+        .query_row([rows.start(), rows.end()], |row| row.get(0))?;
+    Ok(oldest.map(Timestamp))
+}
+
 /// A delivery and how it stands.
 ///
 /// # Errors
@@ -231,6 +251,11 @@ pub fn end_pending(
             "UPDATE deliveries SET due_at = NULL, state = ?, last_attempt = ? WHERE id = ?",
         )?
         .execute(params![state.id(), attempt, id])?;
+        tx.changes.push(Change {
+            delivery: *id,
+            was_pending: true,
+            state,
+        });
     }
     Ok(ids.len())
 }
@@ -245,6 +270,13 @@ pub fn end_pending(
 /// SQLite's.
 pub fn resend(tx: &mut Tx<'_>, delivery: i64) -> Result<Option<i64>, StoreError> {
     let now = tx.now;
+    let was_pending: Option<bool> = tx
+        .prepare_cached("SELECT due_at IS NOT NULL FROM deliveries WHERE id = ?")?
+        .query_row([delivery], |row| row.get(0))
+        .optional()?;
+    let Some(was_pending) = was_pending else {
+        return Ok(None);
+    };
     let queue = tx
         .prepare_cached(
             "UPDATE deliveries SET due_at = max(?2, occurred_at + 1), state = 'pending', attempts = 0
@@ -254,6 +286,13 @@ pub fn resend(tx: &mut Tx<'_>, delivery: i64) -> Result<Option<i64>, StoreError>
         )?
         .query_row(params![delivery, now.0], |row| row.get(0))
         .optional()?;
+    if queue.is_some() {
+        tx.changes.push(Change {
+            delivery,
+            was_pending,
+            state: State::Pending,
+        });
+    }
     Ok(queue)
 }
 
@@ -439,6 +478,7 @@ fn read(row: &Row<'_>) -> Result<(Delivery, State), StoreError> {
         attempts: row.get(4)?,
         due_at: row.get::<_, Option<i64>>(3)?.map_or(occurred_at, Timestamp),
         skipped: state == State::Skipped,
+        committed_at: Timestamp(row.get(16)?),
         ad_hoc,
     };
     Ok((delivery, state))

@@ -75,6 +75,22 @@ pub enum StoreError {
         /// What went wrong.
         source: rusqlite_migration::Error,
     },
+    /// A backup cannot be written.
+    #[error("cannot write the backup {file}: {source}")]
+    Backup {
+        /// Where it was to be.
+        file: PathBuf,
+        /// What is in the way.
+        source: std::io::Error,
+    },
+    /// A backup did not pass SQLite's integrity check, and was thrown away.
+    #[error(
+        "the copy is damaged, and so is the database that it was made from; no backup was written: {found}"
+    )]
+    DamagedCopy {
+        /// The first thing that SQLite found.
+        found: String,
+    },
     /// The system gave us no thread for the writer.
     #[error("cannot start the database's writer thread: {0}")]
     Thread(std::io::Error),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, Row, params};
 
 use super::attempts::{self, Attempt, AttemptResult};
+use super::backlog::Change;
 use super::deliveries::State;
 use super::writer::Tx;
 use super::{StoreError, ad_hoc};
@@ -118,6 +119,11 @@ pub(super) fn record(tx: &mut Tx<'_>, record: &mut Record) -> Result<(), rusqlit
             let none = Attempt::none(tx.now, AttemptResult::Skipped, HOOK_DISABLED);
             attempts::insert(tx, attempt, &place, &none)?;
         }
+        tx.changes.push(Change {
+            delivery: id,
+            was_pending: false,
+            state,
+        });
     }
     Ok(())
 }

@@ -103,11 +103,26 @@ pub fn insert(
     document: Document,
     secrets: Secrets,
 ) -> Result<Hook, StoreError> {
+    insert_as(tx, &new_id(), account_id, document, secrets)
+}
+
+/// Makes a hook with an id that somebody chose.
+///
+/// # Errors
+/// Another hook has the id ([`StoreError::Conflict`]); or those of [`insert`].
+pub fn insert_as(
+    tx: &mut Tx<'_>,
+    id: &str,
+    account_id: &str,
+    document: Document,
+    secrets: Secrets,
+) -> Result<Hook, StoreError> {
     accounts::require(tx, account_id)?;
+    free_id(tx, id)?;
     let settings = Settings::read(&document).map_err(StoreError::Document)?;
     let mut hook = Hook {
         key: 0,
-        id: Uuid::new_v4().simple().to_string().into(),
+        id: id.into(),
         account_id: account_id.into(),
         document,
         settings,
@@ -136,6 +151,27 @@ pub fn insert(
             |row| row.get(0),
         )?;
     Ok(hook)
+}
+
+/// An id that nothing has.
+pub(super) fn new_id() -> String {
+    Uuid::new_v4().simple().to_string()
+}
+
+/// Refuses an id that a hook has. One that was deleted gives its id away: what is still listed of it is not
+/// the new one's.
+fn free_id(tx: &Tx<'_>, id: &str) -> Result<(), StoreError> {
+    tx.prepare_cached(
+        "UPDATE hooks SET id = id || '-' || key WHERE id = ? AND deleted IS NOT NULL",
+    )?
+    .execute([id])?;
+    match tx
+        .prepare_cached("SELECT 1 FROM hooks WHERE id = ?")?
+        .exists([id])?
+    {
+        false => Ok(()),
+        true => Err(StoreError::Conflict(format!("a webhook has the id {id}"))),
+    }
 }
 
 /// Changes a hook's document: `change` is given the document as it is and says what it becomes. `None` where

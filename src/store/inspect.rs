@@ -21,22 +21,23 @@ pub fn inspect(path: &Path) -> Result<String, StoreError> {
         path: path.into(),
         source,
     };
-    let count = |table: &str| {
-        let tables = "SELECT count(*) FROM sqlite_schema WHERE name = ?";
-        let exists: i64 = conn.query_row(tables, [table], |row| row.get(0))?;
-        match exists {
-            0 => Ok(0),
-            _ => conn.query_row(&format!("SELECT count(*) FROM {table}"), (), |row| {
-                row.get::<_, i64>(0)
-            }),
-        }
-    };
-    let hooks = count("hooks").map_err(failed)?;
+    let hooks = hooks(&conn).map_err(failed)?;
     let running = match is_in_use(path) {
         true => ", in use by a running switchhook",
         false => "",
     };
     Ok(format!("{hooks} hooks{running}"))
+}
+
+/// How many hooks there are; none in a database that nobody has worked with yet.
+pub(super) fn hooks(conn: &Connection) -> rusqlite::Result<i64> {
+    match conn.table_exists(None, "hooks")? {
+        false => Ok(0),
+        true => {
+            let living = "SELECT count(*) FROM hooks WHERE deleted IS NULL";
+            conn.query_row(living, (), |row| row.get(0))
+        }
+    }
 }
 
 /// Reads a database that is there. Nothing is changed, and a running daemon is not disturbed.

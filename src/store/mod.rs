@@ -7,6 +7,8 @@
 pub mod accounts;
 mod ad_hoc;
 pub mod attempts;
+mod backlog;
+mod backup;
 pub mod callflows;
 pub mod channels;
 pub mod deliveries;
@@ -36,20 +38,25 @@ use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 use tracing::error;
 
+pub use backup::{Backup, back_up};
 pub use channels::ChannelChange;
 pub use error::StoreError;
-pub use health::StoreHealth;
+pub use health::{StoreHealth, StoreStats};
 pub use inspect::{inspect, is_in_use, look};
 pub use outcomes::{Next, Outcome, Settled};
 pub use writer::Tx;
 
 use crate::hook::{Delivery, Record};
-use crate::time::Clock;
+use crate::time::{Clock, Timestamp};
+use backlog::Backlog;
 use queue::{Operation, Queue};
 use readers::Readers;
 use retention::{Limits, Retention};
 use timeline::Step;
 use writer::{Ids, Work, Writer};
+
+/// How long [`Store::oldest_pending`] looks.
+const OLDEST_WITHIN: Duration = Duration::from_millis(500);
 
 /// What a committed transaction survives (`[store] durability`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -206,8 +213,10 @@ impl Store {
         let (conn, lock) = open::writer(&config.path, config.durability)?;
         accounts::make_default(&conn, clock.now())?;
         let ids = Ids::load(&conn)?;
+        let backlog = Backlog::load(&conn)?;
         let queue = Arc::new(Queue::new(&config));
         let gauge = Arc::new(health::Gauge::default());
+        gauge.changed(&[], &backlog);
         let limits = Arc::new(Limits::new(config.retention, config.max_attempts_rows));
         let (committed_to, committed) = mpsc::unbounded_channel();
         let (settled_to, settled) = mpsc::unbounded_channel();
@@ -217,6 +226,7 @@ impl Store {
             gauge: Arc::clone(&gauge),
             clock,
             ids,
+            backlog,
             retention: Retention::new(Arc::clone(&limits)),
             committed: committed_to,
             settled: settled_to,
@@ -309,6 +319,33 @@ impl Store {
         self.0.readers.read(read).await
     }
 
+    /// When that happened which the oldest pending delivery is about; `None` where none is pending. Looks at a
+    /// few rows, however many are pending, and waits for them half a second at most.
+    ///
+    /// # Errors
+    /// SQLite's; [`StoreError::Busy`] where other reads keep it waiting; or the store is closed.
+    pub async fn oldest_pending(&self) -> Result<Option<Timestamp>, StoreError> {
+        let look = async {
+            while let Some(rows) = self.0.gauge.oldest() {
+                let oldest = self
+                    .read(move |conn| deliveries::oldest(conn, &rows))
+                    .await?;
+                if oldest.is_some() {
+                    return Ok(oldest);
+                }
+                // It ended between the two looks: another one is the oldest now.
+            }
+            Ok(None)
+        };
+        let found = tokio::time::timeout(OLDEST_WITHIN, look).await;
+        found.unwrap_or(Err(StoreError::Busy))
+    }
+
+    /// What the writer has measured.
+    pub fn stats(&self) -> &StoreStats {
+        &self.0.gauge.stats
+    }
+
     /// Keeps finished deliveries and attempts for as long, and so many of them, from now on:
     /// [`StoreConfig::retention`] and [`StoreConfig::max_attempts_rows`].
     pub fn keep(&self, retention: Duration, max_attempts_rows: u64) {
@@ -323,7 +360,8 @@ impl Store {
             waiting,
             queued,
             queued_bytes,
-            database_bytes: file_bytes(path) + file_bytes(&open::beside(path, "-wal")),
+            database_bytes: file_bytes(path),
+            wal_bytes: file_bytes(&open::beside(path, "-wal")),
             ..self.0.gauge.read(self.0.config.stall_timeout)
         }
     }

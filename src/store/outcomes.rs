@@ -3,6 +3,7 @@
 use rusqlite::params;
 
 use super::attempts::{self, Attempt};
+use super::backlog::Change;
 use super::deliveries::{Standing, State};
 use super::writer::Tx;
 use crate::time::Timestamp;
@@ -106,10 +107,15 @@ pub(super) fn settle(
     }
     // A delivery that was ended meanwhile comes back to life only as delivered.
     let stands = !row.is_pending && outcome.then != Next::Delivered;
-    let state = match State::from_id(&row.state) {
-        Some(state) if stands => state,
-        _ => outcome.then.state(),
-    };
+    let ended = State::from_id(&row.state).filter(|_| stands);
+    let state = ended.unwrap_or_else(|| outcome.then.state());
+    if ended.is_none() {
+        tx.changes.push(Change {
+            delivery: id,
+            was_pending: row.is_pending,
+            state,
+        });
+    }
     let due_at = match outcome.then {
         Next::Retry { due_at } if state == State::Pending => Some(due_at.0),
         _ => None,

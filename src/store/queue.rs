@@ -13,6 +13,9 @@ use super::outcomes::Outcome;
 use super::writer::Job;
 use super::{Intake, StoreConfig};
 
+/// As many operations are worth a transaction at any time.
+const ENOUGH: usize = 64;
+
 /// One thing for the writer to do; all of it is committed, or none of it.
 pub(super) enum Operation {
     Intake(Intake),
@@ -35,7 +38,8 @@ struct Inside {
     /// Records that are not committed yet, those in the writer's hands included, and their bytes.
     records: usize,
     bytes: usize,
-    writer_sleeps: bool,
+    /// The writer sleeps until so many operations wait; 0 while it is awake.
+    wake_at: usize,
     /// Set when the store closes: by when the writer has to be done.
     done_by: Option<Instant>,
     /// Set when the writer has ended.
@@ -100,8 +104,8 @@ impl Queue {
 
     fn append(&self, inside: &mut Inside, operation: Operation) {
         inside.waiting.push_back(operation);
-        if inside.writer_sleeps {
-            inside.writer_sleeps = false;
+        if (1..=inside.waiting.len()).contains(&inside.wake_at) {
+            inside.wake_at = 0;
             self.wake.notify_one();
         }
     }
@@ -142,19 +146,13 @@ impl Queue {
         self.room.notify_waiters();
     }
 
-    /// What has queued up, at most `most`; waits for the first one only, and at most `patience`.
-    pub(super) fn take(&self, most: usize, patience: Duration) -> Taken {
-        let mut inside = self.lock();
-        if inside.waiting.is_empty() && inside.done_by.is_none() {
-            inside.writer_sleeps = true;
-            let (guard, _) = self
-                .wake
-                .wait_timeout_while(inside, patience, |inside| {
-                    inside.waiting.is_empty() && inside.done_by.is_none()
-                })
-                .expect("no panic while it is held");
-            inside = guard;
-            inside.writer_sleeps = false;
+    /// What has queued up, at most `most`; waits for the first one only, and at most `patience`. Before
+    /// `not_before` it waits for [`ENOUGH`].
+    pub(super) fn take(&self, most: usize, patience: Duration, not_before: Instant) -> Taken {
+        let mut inside = self.sleep(self.lock(), 1, patience);
+        if !inside.waiting.is_empty() {
+            let spacing = not_before.saturating_duration_since(Instant::now());
+            inside = self.sleep(inside, ENOUGH, spacing);
         }
         let ready = inside.waiting.len().min(most);
         match (ready, inside.done_by) {
@@ -162,6 +160,24 @@ impl Queue {
             (0, Some(_)) => Taken::Closed,
             _ => Taken::Work(inside.waiting.drain(..ready).collect()),
         }
+    }
+
+    /// Sleeps until so many operations wait or the store is closed, at most so long.
+    fn sleep<'a>(
+        &'a self,
+        mut inside: MutexGuard<'a, Inside>,
+        operations: usize,
+        at_most: Duration,
+    ) -> MutexGuard<'a, Inside> {
+        inside.wake_at = operations;
+        let (mut inside, _) = self
+            .wake
+            .wait_timeout_while(inside, at_most, |inside| {
+                inside.waiting.len() < operations && inside.done_by.is_none()
+            })
+            .expect("no panic while it is held");
+        inside.wake_at = 0;
+        inside
     }
 
     /// A pause of a stalled writer, cut short when the store is closed. False when there is no time left

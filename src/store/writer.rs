@@ -1,7 +1,8 @@
 //! The one thread that writes: what has queued up becomes one transaction, then it is acknowledged.
 //!
-//! While a transaction runs the next one gathers, so the load itself makes the batches; nothing ever waits
-//! for a batch to fill. What the database as a whole refuses (full, locked, broken disk) is tried again
+//! While a transaction runs the next one gathers, so the load itself makes the batches. Only one that follows at
+//! the heels of another waits a moment for more: a transaction of a few operations costs hardly less than one of
+//! many, and the CPU belongs to the media. What the database as a whole refuses (full, locked, broken disk) is tried again
 //! until it works; what only one operation is refused takes that operation out and no other.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,8 +13,9 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info, warn};
 
+use super::backlog::{Backlog, Change};
 use super::error::is_stall;
-use super::health::Gauge;
+use super::health::{Committed, Gauge};
 use super::open::Lock;
 use super::outcomes::{self, Settled};
 use super::queue::{Operation, Queue, Taken};
@@ -24,6 +26,9 @@ use crate::time::{Clock, Timestamp};
 
 /// The most operations in one transaction.
 const BATCH: usize = 1_000;
+
+/// Small transactions begin no closer to each other.
+const SPACING: Duration = Duration::from_millis(1);
 
 /// The pauses between the tries of a stalled batch.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -111,6 +116,8 @@ impl Ids {
 pub struct Tx<'a> {
     conn: &'a Connection,
     pub(super) ids: &'a mut Ids,
+    /// Which deliveries stand otherwise than before.
+    pub(super) changes: &'a mut Vec<Change>,
     /// The time that everything in this transaction happens at.
     pub now: Timestamp,
 }
@@ -154,7 +161,7 @@ where
 
     fn run(&mut self, tx: &mut Tx<'_>) -> Result<(), rusqlite::Error> {
         tx.execute_batch("SAVEPOINT work")?;
-        let ids = *tx.ids;
+        let (ids, changes) = (*tx.ids, tx.changes.len());
         // The writer outlives a bug in one operation; what the closure holds is not used again but by itself.
         let result =
             catch_unwind(AssertUnwindSafe(|| (self.work)(tx))).unwrap_or(Err(StoreError::Panicked));
@@ -169,6 +176,7 @@ where
         };
         if result.is_err() {
             *tx.ids = ids;
+            tx.changes.truncate(changes);
             tx.execute_batch("ROLLBACK TO work")?;
         }
         tx.execute_batch("RELEASE work")?;
@@ -195,6 +203,7 @@ pub(super) struct Writer {
     pub(super) gauge: Arc<Gauge>,
     pub(super) clock: Clock,
     pub(super) ids: Ids,
+    pub(super) backlog: Backlog,
     pub(super) retention: Retention,
     pub(super) committed: mpsc::UnboundedSender<Vec<Delivery>>,
     pub(super) settled: mpsc::UnboundedSender<Vec<Settled>>,
@@ -214,9 +223,11 @@ impl Writer {
     /// operations that were not committed.
     pub(super) fn run(mut self) -> usize {
         let mut left = Vec::new();
+        let mut not_before = Instant::now();
         loop {
-            match self.queue.take(BATCH, self.retention.patience()) {
+            match (self.queue).take(BATCH, self.retention.patience(), not_before) {
                 Taken::Work(batch) => {
+                    not_before = Instant::now() + SPACING;
                     self.gauge.begins(self.clock.now());
                     left = self.commit(batch);
                     self.gauge.ended();
@@ -259,13 +270,15 @@ impl Writer {
         loop {
             batch = drop_unwanted(batch);
             let ids = self.ids;
+            let began = Instant::now();
             match self.transact(&mut batch) {
                 Ok(settled) => {
+                    let took = began.elapsed();
                     if let Some(since) = stalled {
                         info!("the database works again after {:.1?}", since.elapsed());
                         self.gauge.recovered();
                     }
-                    self.acknowledge(batch, settled);
+                    self.acknowledge(batch, settled, took);
                     return Vec::new();
                 }
                 Err(rollback) => {
@@ -295,9 +308,11 @@ impl Writer {
     fn transact(&mut self, batch: &mut [Operation]) -> Result<Vec<Settled>, Rollback> {
         let transaction = Transaction::new(&mut self.conn, TransactionBehavior::Immediate)
             .map_err(Rollback::Stalled)?;
+        let mut changes = Vec::with_capacity(batch.len());
         let mut tx = Tx {
             conn: &transaction,
             ids: &mut self.ids,
+            changes: &mut changes,
             now: self.clock.now(),
         };
         let mut settled = Vec::new();
@@ -333,14 +348,21 @@ impl Writer {
         }
         // Nothing of one operation can fail a commit: there are no deferred constraints.
         transaction.commit().map_err(Rollback::Stalled)?;
+        if !changes.is_empty() {
+            for change in &changes {
+                self.backlog.follow(*change);
+            }
+            self.gauge.changed(&changes, &self.backlog);
+        }
         Ok(settled)
     }
 
     /// Tells everybody that the batch is committed.
-    fn acknowledge(&mut self, batch: Vec<Operation>, settled: Vec<Settled>) {
+    fn acknowledge(&mut self, batch: Vec<Operation>, settled: Vec<Settled>, took: Duration) {
         let operations = batch.len();
+        let now = self.clock.now();
         let (mut records, mut bytes) = (0, 0);
-        let mut deliveries = Vec::new();
+        let mut deliveries: Vec<Delivery> = Vec::new();
         let (mut jobs, mut waiting) = (Vec::new(), Vec::new());
         for operation in batch {
             match operation {
@@ -349,18 +371,25 @@ impl Writer {
                     records += size.0;
                     bytes += size.1;
                     waiting.extend(intake.committed);
-                    let all = intake
-                        .records
-                        .into_iter()
-                        .flat_map(|record| record.deliveries);
-                    deliveries.extend(all.filter(|delivery| !delivery.skipped));
+                    for record in intake.records {
+                        self.gauge.recorded(&record, now);
+                        let sent = record.deliveries.into_iter();
+                        deliveries.extend(sent.filter(|delivery| !delivery.skipped));
+                    }
                 }
                 Operation::Settle(_) => {}
                 Operation::Write(job) => jobs.push(job),
             }
         }
-        self.gauge
-            .committed(operations, deliveries.len(), settled.len());
+        for delivery in &mut deliveries {
+            delivery.committed_at = now;
+        }
+        self.gauge.committed(&Committed {
+            operations,
+            deliveries: deliveries.len(),
+            outcomes: settled.len(),
+            took,
+        });
         // Nobody listens where delivery has stopped before the store: the rows are there for the next start.
         if !deliveries.is_empty() {
             drop(self.committed.send(deliveries));
@@ -409,6 +438,8 @@ impl Writer {
             let mut tx = Tx {
                 conn: &transaction,
                 ids: &mut ids,
+                // What is pending is not removed.
+                changes: &mut Vec::new(),
                 now,
             };
             let removed = self.retention.bite(&mut tx)?;

@@ -479,6 +479,8 @@ fn every_trigger_says_what_its_catalogue_entry_promises() {
         "ringgroup",
         "queue",
         "hold-refused",
+        "early-busy",
+        "early-answer",
     ] {
         for fact in played(name) {
             for field in fact.trigger.adds() {
@@ -511,4 +513,53 @@ fn every_field_of_a_payload_is_known_by_its_name() {
         }
     }
     assert_eq!(Payload::field("caller_id"), None);
+}
+
+#[test]
+fn who_is_only_heard_as_early_media_and_then_busy_has_not_taken_the_call() {
+    let facts = played("early-busy");
+    assert_eq!(
+        lines(&facts),
+        [
+            "channel_create(71bb)",
+            "call_received(71bb)",
+            "channel_create(ffd0)",
+            "extension_dialed(ffd0)",
+            "channel_bridge(71bb)",
+            "channel_destroy(ffd0)",
+            "channel_unbridge(71bb)",
+            "channel_answer(71bb)",
+            "channel_destroy(71bb)",
+            "call_hangup(71bb)",
+            "call_missed(71bb)",
+            "call_missed_or_answered(71bb)",
+        ]
+    );
+    let outcome = only(&facts, Trigger::CallMissedOrAnswered);
+    assert_eq!(outcome.payload.text("outcome"), Some("missed"));
+}
+
+#[test]
+fn who_is_heard_as_early_media_takes_the_call_when_he_answers() {
+    let facts = played("early-answer");
+    assert_eq!(
+        lines(&facts),
+        [
+            "channel_create(e845)",
+            "call_received(e845)",
+            "channel_create(532d)",
+            "extension_dialed(532d)",
+            "channel_bridge(e845)",
+            "channel_answer(532d)",
+            "call_answered_extension(e845)",
+            "call_missed_or_answered(e845)",
+            "channel_answer(e845)",
+            "channel_destroy(532d)",
+            "channel_unbridge(e845)",
+            "channel_destroy(e845)",
+            "call_hangup(e845)",
+        ]
+    );
+    let answered = only(&facts, Trigger::CallAnsweredExtension);
+    assert_eq!(answered.payload.text("extension"), Some("1005"));
 }

@@ -387,6 +387,8 @@ fn a_restart_of_the_sidecar_at_any_moment_changes_nothing() {
         "queue",
         "click2call",
         "hold-refused",
+        "early-busy",
+        "early-answer",
     ] {
         let events = capture(name);
         let whole = played_with_restart(&events, 0);

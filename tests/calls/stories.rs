@@ -294,6 +294,7 @@ fn the_dialplan_has_the_last_word() {
     desk.hear(&script.event("CHANNEL_CREATE", "aaaa", &[]));
     script.phone("bbbb", "1001", "aaaa");
     desk.hear(&script.event("CHANNEL_CREATE", "bbbb", &[]));
+    desk.hear(&script.event("CHANNEL_ANSWER", "bbbb", &[]));
     desk.hear(&script.event("CHANNEL_ANSWER", "aaaa", &[]));
     desk.hear(&script.bridge("aaaa", "bbbb"));
     let answered = only(&desk.facts, Trigger::CallAnsweredRingGroup);
@@ -322,6 +323,7 @@ fn a_dialplan_that_knows_better_is_not_fooled_by_a_menu_that_asks_for_a_pin() {
     assert_eq!(desk.told(), ["call_received(aaaa)"]);
     script.phone("bbbb", "1001", "aaaa");
     desk.hear(&script.event("CHANNEL_CREATE", "bbbb", &[]));
+    desk.hear(&script.event("CHANNEL_ANSWER", "bbbb", &[]));
     desk.hear(&script.bridge("aaaa", "bbbb"));
     only(&desk.facts, Trigger::CallAnsweredExtension);
 }
@@ -385,6 +387,7 @@ fn a_user_calls_out_through_a_gateway() {
         ],
     );
     desk.hear(&script.event("CHANNEL_CREATE", "bbbb", &[]));
+    desk.hear(&script.event("CHANNEL_ANSWER", "bbbb", &[]));
     desk.hear(&script.event("CHANNEL_ANSWER", "aaaa", &[]));
     desk.hear(&script.bridge("aaaa", "bbbb"));
     desk.hear(&script.event(
@@ -543,4 +546,40 @@ fn an_account_comes_from_the_leg_then_from_the_root_then_from_nowhere() {
     desk.facts.clear();
     desk.hear(&script.event("CHANNEL_CREATE", "cccc", &[]));
     assert_eq!(&*desk.facts[0].account_id, "default");
+}
+
+#[test]
+fn a_dialplan_sets_one_word_of_a_subscription_after_the_other() {
+    let (mut desk, mut script) = (desk(), Script::new());
+    script.caller("aaaa", "2002");
+    desk.hear(&script.event("CHANNEL_CREATE", "aaaa", &[]));
+    for (name, value) in [
+        ("variable_switchhook_uri", "https://crm.test/call"),
+        ("variable_switchhook_events", "call_hangup"),
+        ("variable_switchhook_format", "json"),
+    ] {
+        script.says("aaaa", name, value);
+        desk.hear(&script.execute("aaaa", "set", "one more"));
+    }
+    desk.hear(&script.end("aaaa", "NORMAL_CLEARING", "recv_bye"));
+    let end = only(&desk.facts, Trigger::CallHangup);
+    let subscription = end.subscription.as_deref().unwrap();
+    assert_eq!(subscription.events.as_deref(), Some("call_hangup"));
+    assert_eq!(subscription.format.as_deref(), Some("json"));
+}
+
+#[test]
+fn a_bridge_that_the_dialplan_calls_a_queue_has_no_queues_name() {
+    let (mut desk, mut script) = (desk(), Script::new());
+    script.caller("aaaa", "2000");
+    script.says("aaaa", "variable_switchhook_answered_by", "queue");
+    desk.hear(&script.event("CHANNEL_CREATE", "aaaa", &[]));
+    desk.hear(&script.execute("aaaa", "bridge", "user/1001@pbx.test"));
+    script.phone("bbbb", "1001", "aaaa");
+    desk.hear(&script.event("CHANNEL_CREATE", "bbbb", &[]));
+    desk.hear(&script.event("CHANNEL_ANSWER", "bbbb", &[]));
+    desk.hear(&script.bridge("aaaa", "bbbb"));
+    let answered = only(&desk.facts, Trigger::CallAnsweredQueue);
+    assert_eq!(answered.payload.text("queue"), None);
+    assert_eq!(answered.payload.text("agent"), Some("1001"));
 }

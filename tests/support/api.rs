@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use switchhook::api::{ApiState, Feed, HealthSources, SwitchHealth, serve};
+use switchhook::api::{ApiState, Feed, HealthSources, SwitchHealth, Traffic, serve};
 use switchhook::call::{CallType, Fact, Payload, Rules};
 use switchhook::delivery::{
     Backoff, DeliveryConfig, Dispatcher, Guard, Inputs, SendConfig, Sender,
@@ -152,6 +152,7 @@ impl Api {
         });
         let feed = Feed::new(&clock);
         let health = HealthSources {
+            traffic: Arc::new(Traffic::default),
             switch: Arc::new(move || switch.clone()),
         };
         let state = ApiState::new(

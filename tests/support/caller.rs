@@ -90,6 +90,8 @@ pub enum Did {
     Set(Vec<(&'static str, String)>),
     /// The leg is hung up while it runs.
     HungUp(&'static str),
+    /// It runs, leaves these variables behind, and the switch has sent the leg elsewhere meanwhile.
+    Moved(Vec<(&'static str, String)>),
     /// It takes the leg elsewhere.
     Left,
     /// It never ends by itself.
@@ -111,6 +113,8 @@ impl Did {
 pub enum End {
     /// Given back to the dialplan with `exit`.
     HandedBack,
+    /// Left with `exit` where it is, as it was taken back that it is to go on in the dialplan.
+    LetGo,
     /// Hung up.
     HungUp(String),
     /// It went elsewhere.
@@ -143,6 +147,8 @@ type Applications = Box<dyn FnMut(&str, &str) -> Did + Send>;
 pub struct Caller {
     pub uuid: String,
     asynchronous: bool,
+    /// `Channel-State-Number`: CS_EXECUTE, unless it was sent elsewhere.
+    state: u8,
     variables: BTreeMap<String, String>,
     destination: Option<String>,
     applications: Applications,
@@ -156,6 +162,7 @@ impl Caller {
         Self {
             uuid: Uuid::new_v4().to_string(),
             asynchronous: true,
+            state: 4,
             variables: BTreeMap::new(),
             destination: None,
             applications: Box::new(|_, _| Did::nothing()),
@@ -199,6 +206,7 @@ impl Caller {
                     let sequence = SEQUENCE.fetch_add(1, Ordering::Relaxed);
                     text.push_str(&format!("{header}: {sequence}\n"));
                 }
+                "Channel-State-Number" => text.push_str(&format!("{header}: {}\n", self.state)),
                 "Event-Name" => text.push_str(&format!("Event-Name: {name}\n")),
                 "Caller-Destination-Number" if self.destination.is_some() => {
                     let number = encode(self.destination.as_ref().unwrap());
@@ -276,6 +284,12 @@ impl Caller {
                     resumed = true;
                     wire.reply("+OK").await?;
                 }
+                "api" => {
+                    let variable = format!("api uuid_setvar {} socket_resume", self.uuid);
+                    let value = command.strip_prefix(&variable).expect("nothing else");
+                    resumed = value == " true";
+                    wire.say(capture::frame("api/response", "+OK\n")).await?;
+                }
                 "myevents" => {
                     follows = true;
                     wire.reply("+OK Events Enabled").await?;
@@ -284,7 +298,10 @@ impl Caller {
                 "exit" => {
                     wire.reply("+OK bye").await?;
                     wire.say(GOODBYE).await?;
-                    return Ok(End::HandedBack);
+                    return Ok(match resumed {
+                        true => End::HandedBack,
+                        false => End::LetGo,
+                    });
                 }
                 "sendmsg" => {
                     if let Some(end) = self.execute(wire, &command, follows, ran).await? {
@@ -332,8 +349,11 @@ impl Caller {
         if follows && self.asynchronous {
             wire.say(self.event("CHANNEL_EXECUTE", &about)).await?;
         }
+        if let Did::Moved(_) = did {
+            self.state = 2;
+        }
         let end = match did {
-            Did::Set(variables) => {
+            Did::Set(variables) | Did::Moved(variables) => {
                 for (name, value) in variables {
                     self.variables.insert(name.into(), value);
                 }

@@ -4,6 +4,7 @@
 #![allow(dead_code, unreachable_pub)]
 
 pub mod api;
+pub mod backlog;
 pub mod caller;
 pub mod capture;
 pub mod daemon;

@@ -7,7 +7,7 @@ pub(super) const MODULE: Module = Module {
     id: "queue",
     name: "Queue",
     category: Category::People,
-    description: "Waits for an agent of a queue of mod_callcenter.",
+    description: "Waits for an agent of a queue of mod_callcenter; the flow goes on if none answers.",
     fields: &[Field::required(
         "id",
         Kind::Word,
@@ -17,7 +17,7 @@ pub(super) const MODULE: Module = Module {
     check: no_more,
     act: |data, _| {
         let queue = data.word("id");
-        Act::Run(vec![Application::new("callcenter", queue, TALK)])
+        Act::Bridge(Application::new("callcenter", queue, TALK))
     },
 };
 

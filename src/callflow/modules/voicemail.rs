@@ -1,7 +1,7 @@
 //! `voicemail`: lets the caller leave a message.
 
 use super::device::DOMAIN;
-use super::{Act, Application, Category, Children, Module, PLAY, Scene, no_more};
+use super::{Act, Application, Category, Children, Module, PLAY, SLACK, Scene, no_more};
 use crate::callflow::schema::{Data, Field, Kind};
 
 pub(super) const MODULE: Module = Module {
@@ -27,7 +27,11 @@ fn act(data: &Data, scene: &Scene<'_>) -> Act {
     let domain = domain.as_deref().or(scene.domain).unwrap_or(DEFAULT_DOMAIN);
     let (profile, id) = (data.word("profile"), data.word("id"));
     let argument = format!("{profile} {domain} {id}");
-    Act::Run(vec![Application::new("voicemail", argument, PLAY)])
+    Act::Run(vec![
+        // mod_voicemail does not: what is said into an unanswered call reaches few networks' ends.
+        Application::new("answer", "", SLACK),
+        Application::new("voicemail", argument, PLAY),
+    ])
 }
 
 #[cfg(test)]
@@ -41,14 +45,14 @@ mod tests {
     fn it_is_told_profile_domain_and_mailbox() {
         assert_eq!(
             applications(&MODULE, json!({"id": "1001"})),
-            ["voicemail default pbx.test 1001"]
+            ["answer", "voicemail default pbx.test 1001"]
         );
         assert_eq!(
             applications(
                 &MODULE,
                 json!({"id": "1001", "domain": "a.test", "profile": "p2"})
             ),
-            ["voicemail p2 a.test 1001"]
+            ["answer", "voicemail p2 a.test 1001"]
         );
     }
 

@@ -1,7 +1,6 @@
 //! The requests of the dispatcher: how one starts, fails over, ends, and what is recorded of it.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering as Atomic;
 
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
@@ -51,6 +50,10 @@ impl Dispatcher {
     }
 
     pub(super) fn start(&self, delivery: Delivery, hook: Arc<Hook>, endpoint: Arc<str>) {
+        if delivery.attempts == 0 && !delivery.is_requeued() {
+            let waited = self.clock.now().since(delivery.committed_at);
+            self.stats.commit_to_attempt.took(waited);
+        }
         self.carry_out(Done {
             failed_over: endpoint != hook.settings.endpoint,
             delivery,
@@ -117,6 +120,10 @@ impl Dispatcher {
     pub(super) fn on_done(&mut self, done: Done) {
         let now = Instant::now();
         self.in_flight -= 1;
+        self.stats.attempts.add(done.answer.class() as usize, 1);
+        if let Some(attempt) = done.attempts.last() {
+            self.stats.attempt_times.took(attempt.duration);
+        }
         let key = done.delivery.queue;
         let name = Arc::clone(&done.endpoint);
         let endpoint = self.endpoint(&name);
@@ -124,11 +131,11 @@ impl Dispatcher {
         let opened = endpoint.ended(&done.answer, now);
         let is_open = endpoint.is_circuit_open();
         if opened {
-            self.stats.circuits_open.fetch_add(1, Atomic::Relaxed);
+            self.stats.circuit_opened(&name);
             warn!(endpoint = %name, "no connection comes about: probing it from now on, its deliveries wait");
             self.evict_all(&name);
         } else if was_open && !is_open {
-            self.stats.circuits_open.fetch_sub(1, Atomic::Relaxed);
+            self.stats.circuit_closed(&name);
             info!(endpoint = %name, "it answers again");
         }
         if was_open || is_open {
@@ -183,27 +190,29 @@ impl Dispatcher {
 
     pub(super) fn report(&self, done: &Done) {
         for (attempt, body) in done.attempts.iter().zip(&done.bodies) {
-            match attempt.result {
-                AttemptResult::Success => self.stats.succeeded.fetch_add(1, Atomic::Relaxed),
-                _ => self.stats.failed.fetch_add(1, Atomic::Relaxed),
-            };
             if let Some(watch) = &self.watch {
                 watch(&Seen {
-                    delivery: done.delivery.clone(),
-                    attempt: attempt.clone(),
-                    body: body.clone(),
+                    delivery: &done.delivery,
+                    attempt,
+                    body,
                 });
             }
         }
         let delivery = &done.delivery;
         let last = || done.attempts.last().map(in_words).unwrap_or_default();
         match done.decision {
-            Decision::Delivered => debug!(
-                hook_id = %delivery.hook_id,
-                call_id = delivery.call_id.as_deref(),
-                trigger = %delivery.trigger,
-                "delivered"
-            ),
+            Decision::Delivered => {
+                if !delivery.is_requeued() {
+                    let took = self.clock.now().since(delivery.occurred_at);
+                    self.stats.end_to_end.took(took);
+                }
+                debug!(
+                    hook_id = %delivery.hook_id,
+                    call_id = delivery.call_id.as_deref(),
+                    trigger = %delivery.trigger,
+                    "delivered"
+                );
+            }
             Decision::RetryAt(_) => debug!(
                 hook_id = %delivery.hook_id,
                 call_id = delivery.call_id.as_deref(),
@@ -211,16 +220,13 @@ impl Dispatcher {
                 "will be tried again: {}",
                 last()
             ),
-            Decision::GiveUp | Decision::Gone => {
-                self.stats.given_up.fetch_add(1, Atomic::Relaxed);
-                warn!(
-                    hook_id = %delivery.hook_id,
-                    call_id = delivery.call_id.as_deref(),
-                    trigger = %delivery.trigger,
-                    "not delivered: {}",
-                    last()
-                );
-            }
+            Decision::GiveUp | Decision::Gone => warn!(
+                hook_id = %delivery.hook_id,
+                call_id = delivery.call_id.as_deref(),
+                trigger = %delivery.trigger,
+                "not delivered: {}",
+                last()
+            ),
         }
     }
 

@@ -46,6 +46,11 @@ export class Editor extends EventTarget {
     this.#tell("change");
   }
 
+  /** Throws the changes away. */
+  discard() {
+    this.load(this.#saved, this.#saved);
+  }
+
   get callflow() {
     return this.#history.value;
   }

@@ -1,13 +1,10 @@
 // The flow as a tree of blocks. It is drawn anew with each change; a block that had the focus has it again.
 
 import { fill, h } from "../dom.js";
-import { badge, menu } from "../ui.js";
-import { verbOf } from "./catalogue.js";
-import { actionsOf, pressed } from "./commands.js";
-import { accept, carry } from "./drag.js";
-import { icon } from "./icons.js";
+import { block } from "./block.js";
+import { pressed } from "./commands.js";
+import { accept } from "./drag.js";
 import { neighbour, walk } from "./model.js";
-import { labelOf } from "./words.js";
 
 /** The tree of an editor. `wishes`: `{actions(), parameters()}` bring up what a block is added from, and what it
  *  is told. `element.focusChosen()` goes to the chosen block. */
@@ -52,7 +49,7 @@ export function tree(editor, wishes) {
       node: child, parent: node, key: way, level: level + 1, index: at, siblings: node.children.length,
     }));
     const way = parent && catalogue.showsKey(parent, key) && h("span", { class: "key", id: `${uid}-key` }, catalogue.keyName(parent.module, key));
-    const box = block(node);
+    const box = block(editor, node, wishes, () => itemOf(uid).focus());
     for (const [name, value] of [["level", level], ["posinset", index + 1], ["setsize", siblings], ["labelledby", way ? `${way.id} ${uid}-words` : `${uid}-words`]]) {
       box.setAttribute(`aria-${name}`, value);
     }
@@ -63,40 +60,6 @@ export function tree(editor, wishes) {
       box,
       isFree && !catalogue.ends(node) && slot(place, parts),
       below.length > 0 && h("ul", { role: "none", class: `branches ${parts ? "many" : ""}` }, below));
-  }
-
-  function block(node) {
-    const { uid, module, data } = node;
-    const entry = catalogue.get(module);
-    const missing = catalogue.missing(node);
-    const summary = catalogue.summary(node);
-    const mistakes = editor.mistakes.nodes[uid];
-    const wrong = Object.entries(mistakes ?? {}).map(([field, texts]) => [field && `${labelOf(module, field)}:`, ...texts].filter(Boolean).join(" "));
-    const skipped = data.skip_module === true;
-    const actions = menu("", () => actionsOf(editor, uid, wishes), { class: "bare small", tabindex: "-1", "aria-label": `Actions for ${catalogue.title(node)}` });
-    const [opener, entries] = actions.children;
-    // The block keeps the focus: its menu is one of its keys.
-    opener.addEventListener("focus", () => itemOf(uid).focus());
-    opener.addEventListener("click", () => putBeside(entries, opener));
-    const element = h("div", {
-      role: "treeitem", "data-uid": uid, "aria-selected": "false", tabindex: "-1", draggable: "true",
-      class: ["block", mistakes && "wrong", skipped && "skipped", editor.carried === uid && "carried"].filter(Boolean).join(" "),
-      onfocus: (event) => event.target === event.currentTarget && editor.select(uid),
-      onclick: (event) => {
-        if (event.target.closest(".menu-holder")) return;
-        editor.select(uid);
-        itemOf(uid).focus();
-        wishes.parameters();
-      },
-    }, icon(module), h("div", { class: "words", id: `${uid}-words` },
-      h("span", { class: "name" }, entry.name, module === "webhook" && badge(verbOf(node), "info"), skipped && badge("skipped")),
-      summary && h("span", { class: "data", title: summary }, summary),
-      missing.length > 0 && h("span", { class: "data missing" }, `needs ${missing.join(", ")}`),
-      mistakes && h("span", { class: "error" }, wrong.map((text) => h("span", {}, text)))),
-    actions);
-    carry(element, () => ({ uid }));
-    accept(element, editor, () => editor.placeAfter(uid));
-    return element;
   }
 
   /** A place on the way where a block can be put. For the pointer alone: who has none uses the menu of a block. */
@@ -143,15 +106,6 @@ export function tree(editor, wishes) {
   editor.addEventListener("select", mark);
   draw();
   return element;
-}
-
-/** Puts a menu beside its opener, where the edge of the flow does not cut it off. */
-function putBeside(list, opener) {
-  if (list.hidden) return;
-  const { bottom, right } = opener.getBoundingClientRect();
-  const top = Math.max(8, Math.min(bottom + 4, innerHeight - list.offsetHeight - 8));
-  list.style.top = `${top}px`;
-  list.style.left = `${Math.max(8, right - list.offsetWidth)}px`;
 }
 
 /** Where a block stands, for who has only its path. */

@@ -57,7 +57,7 @@ pub(crate) async fn keep_busy(line: &mut Line, receiver: &Receiver, presses: u64
         if arrived >= presses {
             return;
         }
-        for _ in pressed..presses.min(arrived + at_once) {
+        while pressed < presses.min(arrived + at_once) {
             line.press(pressed % CALLS);
             pressed += 1;
         }

@@ -51,9 +51,9 @@ await story(async ({ page }) => {
   const region = page.getByRole("region", { name: "Parameters" });
   await region.getByText("Value must be less than or equal to 600").waitFor();
   check(await block(page, "Device").evaluate((at) => at === document.activeElement), "the first block that is wrong is chosen");
-  await block(page, "Webhook").getByText("URL: Value must be an http or https URI, not ftp").waitFor();
+  await block(page, "Webhook").getByText("URL: Value must be an http, https or nats URI, not ftp").waitFor();
   await block(page, "Webhook").click();
-  await region.getByText("Value must be an http or https URI, not ftp").waitFor();
+  await region.getByText("Value must be an http, https or nats URI, not ftp").waitFor();
   assert.equal(await parameter(page, "URL").getAttribute("aria-invalid"), "true");
   await accessible(page, "mistakes");
   await shot(page, "mistakes");

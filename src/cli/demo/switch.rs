@@ -82,6 +82,10 @@ impl Switch {
     ) -> std::io::Result<()> {
         let (socket, _) = self.listener.accept().await?;
         let (mut talk, mut out) = log_in(socket).await?;
+        // Digits are asked for on behalf of a hook only: from then on nothing of a call is missed.
+        while !talk.wants("DTMF") {
+            talk.hear(&mut out).await?;
+        }
         loop {
             let call = *played.borrow() + 1;
             let released = go.wait_for(|calls| *calls >= call);

@@ -42,20 +42,22 @@ pub fn living<'a>(
         switch: None,
         reconciled: false,
     };
-    let mut living: Vec<Living> = (book.legs.values())
-        .filter_map(|leg| {
-            let call = book.calls.get(&leg.call)?;
+    // A switch's clock stands still while it does several things: an elder is as old as the leg it begins.
+    let mut legs: Vec<_> = (book.legs.values())
+        .filter_map(|leg| Some((leg, book.calls.get(&leg.call)?)))
+        .collect();
+    legs.sort_by_key(|(leg, call)| (leg.created, leg.uuid != call.root, &leg.uuid));
+    legs.into_iter()
+        .map(|(leg, call)| {
             let account = leg.account.as_ref().or(call.account.as_ref());
             let account_id = account.map_or_else(|| accounts.fallback(), Arc::clone);
-            Some(Living {
+            Living {
                 created: leg.created,
                 answered: leg.answered,
                 held: leg.held,
                 payload: payload(leg, call, Arc::clone(&account_id), &moment),
                 account_id,
-            })
+            }
         })
-        .collect();
-    living.sort_by_key(|leg| leg.created);
-    living
+        .collect()
 }

@@ -21,7 +21,7 @@ pub const ADMIN: &str = "admin-token-of-the-tests";
 /// Where a daemon keeps its things, and how it is set up: it outlives the daemon, which can be started on it
 /// again.
 pub struct Home {
-    directory: TempDir,
+    directory: Arc<TempDir>,
     settings: Vec<(String, String)>,
     prelude: Option<String>,
 }
@@ -29,7 +29,7 @@ pub struct Home {
 impl Home {
     /// A fresh directory; the switch listens on `switch_port`.
     pub fn new(switch_port: u16) -> Self {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = Arc::new(tempfile::tempdir().unwrap());
         let mut home = Self {
             directory,
             settings: Vec::new(),
@@ -123,6 +123,7 @@ impl Home {
             lines,
             api: ([127, 0, 0, 1], 0).into(),
             client: reqwest_client(),
+            _home: Arc::clone(&self.directory),
         };
         let is_json = (self.settings.iter()).any(|(_, value)| value == "json");
         daemon.api = match is_json {
@@ -164,6 +165,8 @@ pub struct Daemon {
     lines: watch::Receiver<usize>,
     api: SocketAddr,
     client: reqwest::Client,
+    /// Its files are there for as long as it is.
+    _home: Arc<TempDir>,
 }
 
 impl Daemon {

@@ -30,12 +30,12 @@ await story(async ({ page }) => {
 
   await account.selectOption("Big & Sons");
   await page.getByRole("link", { name: "hook 0", exact: true }).waitFor();
-  check((await page.getByRole("row").count()) === 51, "a page has 50");
+  await until(async () => (await page.getByRole("row").count()) === 51, "a page has 50");
   await page.getByRole("button", { name: "Next" }).click();
   await page.getByRole("link", { name: "hook 50", exact: true }).waitFor();
   await page.getByRole("button", { name: "Next" }).click();
   await page.getByRole("link", { name: "hook 119", exact: true }).waitFor();
-  check(await page.getByRole("button", { name: "Next" }).isDisabled(), "that was the last page");
+  await until(() => page.getByRole("button", { name: "Next" }).isDisabled(), "that was the last page");
   await accessible(page, "the last page");
   await page.getByRole("button", { name: "Previous" }).click();
   await page.getByRole("link", { name: "hook 50", exact: true }).waitFor();
@@ -52,10 +52,10 @@ await story(async ({ page }) => {
   await page.getByLabel("Name", { exact: true }).fill("not saved");
   await page.getByText("Which calls").click();
   await page.getByRole("button", { name: "+15557770000" }).click();
-  check((await page.getByLabel("My numbers").inputValue()) === "+15557770000", "the account's number is put in");
+  await until(async () => (await page.getByLabel("My numbers").inputValue()) === "+15557770000", "the account's number is put in");
   await account.selectOption("default");
   await page.getByRole("dialog").getByRole("button", { name: "Cancel" }).click();
-  check((await account.inputValue()) === big.id, "the account is the same");
+  await until(async () => (await account.inputValue()) === big.id, "the account is the same");
   await account.selectOption("default");
   await page.getByRole("dialog").getByRole("button", { name: "Leave" }).click();
   await page.getByRole("link", { name: "demo", exact: true }).waitFor();

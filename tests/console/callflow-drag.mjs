@@ -1,7 +1,7 @@
 // Somebody builds the callflow of the documents by drag and drop, tries it, saves it, and keeps a copy.
 
 import assert from "node:assert/strict";
-import { accessible, check, shot, signIn, story } from "./browser.mjs";
+import { accessible, shot, signIn, story, until } from "./browser.mjs";
 import { block, idOf, isTheSeed, parameter, save, stored } from "./callflow.mjs";
 
 await story(async ({ page }) => {
@@ -13,7 +13,7 @@ await story(async ({ page }) => {
   await page.getByRole("button", { name: "New callflow" }).first().click();
   const saver = page.getByRole("button", { name: "Save", exact: true });
   await saver.waitFor();
-  check(await saver.isDisabled(), "there is nothing to save yet");
+  await until(() => saver.isDisabled(), "there is nothing to save yet");
   await accessible(page, "an empty callflow");
   await shot(page, "empty-flow");
 
@@ -21,7 +21,7 @@ await story(async ({ page }) => {
   await page.getByLabel("Name", { exact: true }).fill("Missed call");
   await page.getByLabel("Add a number").fill("+10005559999");
   await page.getByLabel("Add a number").press("Enter");
-  check(await saver.isEnabled(), "a change can be saved");
+  await until(() => saver.isEnabled(), "a change can be saved");
 
   await action("Device").dragTo(page.getByText("What happens first?"));
   await parameter(page, "Id").fill("1001");
@@ -30,13 +30,13 @@ await story(async ({ page }) => {
 
   // Between the two.
   await action("Webhook").dragTo(page.getByTitle("Add after Device 1001, No answer"));
-  check(await parameter(page, "URL").evaluate((field) => field === document.activeElement), "its parameters are open");
+  await until(() => parameter(page, "URL").evaluate((field) => field === document.activeElement), "its parameters are open");
   await parameter(page, "URL").fill("http://my.ser.ver/frontdesk/missed_call");
   await page.getByText("GET", { exact: true }).click();
   await page.getByText("Asks the server for instructions, and does what it answers.").waitFor();
-  check(!(await page.getByRole("group", { name: "Format" }).isVisible()), "a GET has no format");
+  await until(async () => !(await page.getByRole("group", { name: "Format" }).isVisible()), "a GET has no format");
   await page.getByText("POST", { exact: true }).first().click();
-  check(await page.getByRole("group", { name: "Format" }).isVisible(), "a POST has a format");
+  await until(() => page.getByRole("group", { name: "Format" }).isVisible(), "a POST has a format");
   await block(page, "Webhook POST http://my.ser.ver/frontdesk/missed_call").waitFor();
   await shot(page, "seed-by-drag");
   await accessible(page, "the editor");

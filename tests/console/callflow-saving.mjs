@@ -1,7 +1,7 @@
 // The ways out of the editor: what is saved, what is asked before it is thrown away, and what the server refuses.
 
 import assert from "node:assert/strict";
-import { accessible, check, go, shot, signIn, story } from "./browser.mjs";
+import { accessible, go, shot, signIn, story, until } from "./browser.mjs";
 import { SEED, block, change, idOf, listed, parameter, remove, save, store, stored } from "./callflow.mjs";
 
 await story(async ({ page }) => {
@@ -12,7 +12,7 @@ await story(async ({ page }) => {
   const saver = page.getByRole("button", { name: "Save", exact: true });
   const question = page.getByRole("dialog", { name: "Throw the changes away?" });
   await block(page, "Voicemail 1001").waitFor();
-  check(await saver.isDisabled(), "nothing is changed");
+  await until(() => saver.isDisabled(), "nothing is changed");
 
   // Leaving with changes asks, and stays where that is wanted.
   await name.fill("Missed");
@@ -29,7 +29,7 @@ await story(async ({ page }) => {
 
   // A change that is taken back is none.
   await name.fill("Missed call");
-  check(await saver.isDisabled(), "what is as it was stored is no change");
+  await until(() => saver.isDisabled(), "what is as it was stored is no change");
 
   // Cancel asks, too.
   await name.fill("Gone");
@@ -50,7 +50,7 @@ await story(async ({ page }) => {
   await save(page, "Save changes");
   const region = page.getByRole("region", { name: "Parameters" });
   await region.getByText("Value must be less than or equal to 600").waitFor();
-  check(await block(page, "Device").evaluate((at) => at === document.activeElement), "the first block that is wrong is chosen");
+  await until(() => block(page, "Device").evaluate((at) => at === document.activeElement), "the first block that is wrong is chosen");
   await block(page, "Webhook").getByText("URL: Value must be an http, https or nats URI, not ftp").waitFor();
   await block(page, "Webhook").click();
   await region.getByText("Value must be an http, https or nats URI, not ftp").waitFor();
@@ -67,7 +67,7 @@ await story(async ({ page }) => {
   await shot(page, "number-taken");
   await page.getByRole("button", { name: "Remove the number 2002" }).click();
   await page.getByText("The number 2002 belongs to callflow").waitFor({ state: "hidden" });
-  check(await saver.isDisabled(), "all is as it was stored");
+  await until(() => saver.isDisabled(), "all is as it was stored");
 
   // Somebody else was here: nobody's work is replaced unasked. A number that is still being typed is saved, too.
   await change(id, { name: "Changed elsewhere" });

@@ -26,10 +26,10 @@ async function look(page, kind) {
   await page.keyboard.press("ArrowDown");
   await page.getByRole("menuitem", { name: "Edit" }).waitFor();
   await page.keyboard.press("ArrowDown");
-  check(await page.getByRole("menuitem", { name: "Test" }).evaluate((one) => one === document.activeElement), "the arrow goes down");
+  await until(() => page.getByRole("menuitem", { name: "Test" }).evaluate((one) => one === document.activeElement), "the arrow goes down");
   await seen("menu");
   await page.keyboard.press("Escape");
-  check(await menu.evaluate((one) => one === document.activeElement), "the focus is where it was");
+  await until(() => menu.evaluate((one) => one === document.activeElement), "the focus is where it was");
 
   await page.getByRole("link", { name: "CRM", exact: true }).click();
   await page.getByText("95 % within").waitFor();
@@ -69,9 +69,9 @@ async function look(page, kind) {
   const ground = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
   const before = await ground();
   await page.getByRole("button", { name: /^(Light|Dark) colours$/ }).click();
-  check((await ground()) !== before, "the colours change");
+  await until(async () => (await ground()) !== before, "the colours change");
   await page.reload();
   await page.getByRole("heading", { name: "Status", level: 1 }).waitFor();
-  check((await ground()) !== before, "the colours stay");
+  await until(async () => (await ground()) !== before, "the colours stay");
   await until(async () => (await page.getByText("live", { exact: true }).count()) > 0, "the feed is connected again");
 }

@@ -29,21 +29,21 @@ await story(async ({ page }) => {
   await mistake("uri").getByText("http, https or nats").waitFor();
   await mistake("failover_uri").getByText("user name").waitFor();
   await mistake("numbers").getByText("“nobody”: Value must be a number").waitFor();
-  check(!(await mistake("name").isVisible()), "the name is fine");
+  await until(async () => !(await mistake("name").isVisible()), "the name is fine");
   await shot(page, "mistakes");
 
   // The sample changes with what is chosen.
   const sample = page.getByLabel("Sample payload");
-  check((await sample.textContent()).includes('"hook_event": "call_hangup"'), "the sample is the trigger's");
+  await until(async () => (await sample.textContent()).includes('"hook_event": "call_hangup"'), "the sample is the trigger's");
   await page.getByLabel("Content type").selectOption("form-data");
-  check((await sample.textContent()).startsWith("hook_event=call_hangup"), "the sample is form data");
+  await until(async () => (await sample.textContent()).startsWith("hook_event=call_hangup"), "the sample is form data");
   await page.getByLabel("Content type").selectOption("json");
   await page.getByLabel("Call hangup").uncheck();
   await page.getByRole("checkbox", { name: /^DTMF/ }).check();
-  check((await sample.textContent()).includes('"digits": "12"'), "the sample follows the trigger");
+  await until(async () => (await sample.textContent()).includes('"digits": "12"'), "the sample follows the trigger");
   await page.getByLabel("Everything (but raw switch events)").check();
   await page.getByLabel("Sample of").selectOption("call_received");
-  check((await sample.textContent()).includes('"hook_event": "call_received"'), "one of several can be looked at");
+  await until(async () => (await sample.textContent()).includes('"hook_event": "call_received"'), "one of several can be looked at");
 
   await page.getByLabel("URL", { exact: true }).fill(receiver.uri);
   await page.getByLabel("Failover URL").fill("");
@@ -70,7 +70,7 @@ await story(async ({ page }) => {
   await page.getByRole("button", { name: "Test" }).click();
   const dialog = page.getByRole("dialog");
   await dialog.getByText("HTTP 204").waitFor();
-  check((await dialog.getByLabel("Request body").textContent()).includes('"shop": 42'), "the extra value goes along");
+  await until(async () => (await dialog.getByLabel("Request body").textContent()).includes('"shop": 42'), "the extra value goes along");
   await accessible(page, "the test");
   await shot(page, "test");
   await dialog.getByRole("button", { name: "Close" }).click();
@@ -105,7 +105,7 @@ await story(async ({ page }) => {
   await page.getByRole("link", { name: "Webhooks" }).click();
   const row = page.getByRole("row").filter({ has: page.getByRole("link", { name: "Shop" }) });
   await row.getByText("Switched off").waitFor();
-  check(/failed attempts/.test(await row.textContent()), "the row says why");
+  await until(async () => /failed attempts/.test(await row.textContent()), "the row says why");
   await page.getByText("switched off because of what was answered").waitFor();
   await accessible(page, "a webhook that was switched off");
   await shot(page, "switched-off");
@@ -142,12 +142,12 @@ await story(async ({ page }) => {
   await go(page, `#/webhooks/${id}`);
   const save = page.getByRole("button", { name: "Save changes" });
   await save.waitFor();
-  check(await save.isDisabled(), "nothing is changed yet");
+  await until(() => save.isDisabled(), "nothing is changed yet");
   await page.getByLabel("Description").fill("The shop's orders");
   await go(page, "#/status");
   await page.getByRole("dialog").getByText("The changes in the form are lost").waitFor();
   await page.getByRole("dialog").getByRole("button", { name: "Cancel" }).click();
-  check((await page.evaluate(() => location.hash)) === `#/webhooks/${id}`, "the address is the form's again");
+  await until(async () => (await page.evaluate(() => location.hash)) === `#/webhooks/${id}`, "the address is the form's again");
   await save.click();
   await page.getByText("Saved.").waitFor();
   await page.reload();

@@ -300,12 +300,19 @@ export function table({ label, columns, load, row = () => ({}), none, onPage = (
   let starts = [null];
   let next = null;
   let turn = 0;
+  // Whether it goes on by itself where a page has nothing.
+  let seeking = false;
 
   async function show() {
     const mine = ++turn;
     try {
-      const page = await load(starts.at(-1));
+      let page = await load(starts.at(-1));
+      while (seeking && mine === turn && page.items.length === 0 && page.next !== null) {
+        starts[starts.length - 1] = page.next;
+        page = await load(page.next);
+      }
       if (mine !== turn) return;
+      seeking = false;
       next = page.next;
       draw(page.items);
     } catch (error) {
@@ -319,9 +326,9 @@ export function table({ label, columns, load, row = () => ({}), none, onPage = (
     }
   }
   function draw(items) {
-    // A page looks at so many rows and no more: with a filter, what is wanted may come further back.
-    if (items.length === 0 && next !== null) fill(place, empty("Nothing so far", "Nothing fits among those that were looked at.", button("Look further back", { onclick: () => step(1) })));
-    else if (items.length === 0 && starts.length === 1) fill(place, none());
+    // A page is looked for only for so long: with a filter, what is wanted may come further back.
+    if (items.length === 0 && next !== null) fill(place, empty("Nothing so far", "Nothing fits among those that were looked at.", button("Look further back", { onclick: seek })));
+    else if (items.length === 0) fill(place, starts.length === 1 ? none() : empty("Nothing more", "That was the last of it."));
     else {
       const cells = (item) => columns.map((column) => h("td", { role: "cell", class: column.class, "data-title": column.title }, column.cell(item)));
       fill(body, items.map((item) => h("tr", { role: "row", ...row(item) }, cells(item))));
@@ -333,6 +340,16 @@ export function table({ label, columns, load, row = () => ({}), none, onPage = (
     where.textContent = `Page ${starts.length}`;
     onPage(items);
   }
+  /** Goes back until there is something, or somebody has had enough. */
+  function seek() {
+    seeking = true;
+    const stop = button("Stop", { onclick: () => {
+      seeking = false;
+    } });
+    fill(place, empty("Looking further back …", null, stop));
+    stop.focus();
+    return step(1);
+  }
   function step(by) {
     if (by > 0) starts.push(next);
     else starts.pop();
@@ -341,6 +358,7 @@ export function table({ label, columns, load, row = () => ({}), none, onPage = (
   element.refresh = show;
   element.restart = () => {
     starts = [null];
+    seeking = false;
     return show();
   };
   /** Whether the page shown is the first. */

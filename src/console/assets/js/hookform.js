@@ -263,8 +263,8 @@ function samplePanel(examples) {
   function draw() {
     const payload = { ...(examples[which.value] ?? {}), ...last.custom_data };
     const isGet = last.http_verb === "get";
-    line.textContent = `${last.http_verb.toUpperCase()} ${last.uri || "https://…"}${isGet ? "?…" : ""}`;
-    body.textContent = isGet || last.format !== "json" ? formText(payload) : JSON.stringify(payload, null, 2);
+    fill(line, `${last.http_verb.toUpperCase()} ${last.uri || "https://…"}${isGet ? "?…" : ""}`);
+    fill(body, isGet || last.format !== "json" ? formText(payload) : JSON.stringify(payload, null, 2));
   }
   return {
     element,

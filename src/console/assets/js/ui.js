@@ -118,7 +118,7 @@ export function field({ label, hint, control, name, class: extra = "" }) {
   element.control = control;
   element.mistake = (text) => {
     error.hidden = !text;
-    error.textContent = text ?? "";
+    fill(error, text ?? "");
     if (text) control.setAttribute("aria-invalid", "true");
     else control.removeAttribute("aria-invalid");
     describe();
@@ -147,7 +147,7 @@ export function group({ label, hint, name }, ...children) {
     h("legend", {}, label), hint && h("p", { class: "hint", id: hintId }, hint), children, error);
   element.mistake = (text) => {
     error.hidden = !text;
-    error.textContent = text ?? "";
+    fill(error, text ?? "");
   };
   return element;
 }

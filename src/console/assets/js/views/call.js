@@ -117,7 +117,7 @@ function summary(told) {
   }
   const line = (title, ...parts) => {
     const said = parts.filter((part) => part !== undefined && part !== null && part !== "");
-    return said.length ? [h("dt", {}, title), h("dd", {}, said.join(" · "))] : [];
+    return said.length ? [h("dt", {}, title), h("dd", {}, said.map((part, index) => [index > 0 && " · ", h("bdi", {}, String(part))]))] : [];
   };
   return [
     ...line("From", seen.caller_id_name, seen.caller_id_number),

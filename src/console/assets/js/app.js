@@ -4,7 +4,7 @@ import { ApiError, api } from "./api.js";
 import { fill, h } from "./dom.js";
 import { hangUp, watch } from "./feed.js";
 import { follow } from "./router.js";
-import { button, confirm, empty, failure, icon, link, toast, waiting } from "./ui.js";
+import { button, closeDialogs, confirm, empty, failure, icon, link, toast, waiting } from "./ui.js";
 import { signIn } from "./views/signin.js";
 
 const ACCOUNT = "switchhook.account";
@@ -53,7 +53,7 @@ function leave() {
   house = null;
   router.leave();
   hangUp();
-  document.querySelectorAll("dialog").forEach((open) => open.close());
+  closeDialogs("dialog");
 }
 
 function askForToken(message) {

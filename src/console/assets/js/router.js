@@ -2,6 +2,8 @@
 // `mayLeave()`: true, or a promise of it, where nothing is lost by going elsewhere; and `dirty()`, which the browser
 // asks before it closes the page.
 
+import { closeDialogs } from "./ui.js";
+
 /** `path`: `:name` becomes `ctx.params.name`. `nav`: the entry of the menu that is lit. */
 export const ROUTES = [
   { path: "/webhooks", nav: "webhooks", title: "Webhooks", view: () => import("./views/webhooks.js") },
@@ -51,6 +53,8 @@ export function follow(show, lost) {
   let turn = 0;
 
   async function arrive() {
+    // What was asked or shown belongs to the address before.
+    closeDialogs();
     const hash = location.hash;
     if (hash === at) return;
     const mine = ++turn;

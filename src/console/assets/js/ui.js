@@ -53,12 +53,13 @@ export const icon = (name) => s("svg", { class: "icon", viewBox: "0 0 24 24", "a
 
 // --- dialogs -----------------------------------------------------------------------------------------------------
 
-/** Opens a dialog; `build(close)` gives its content. The promise is what it was closed with, undefined by Escape. */
-export function dialog(title, build, { wide = false } = {}) {
+/** Opens a dialog; `build(close)` gives its content. The promise is what it was closed with, undefined by Escape.
+ *  A `lasting` one stays open where the address changes. */
+export function dialog(title, build, { wide = false, lasting = false } = {}) {
   return new Promise((done) => {
     const titleId = newId("dialog");
     let result;
-    const box = h("dialog", { class: wide ? "wide" : "", "aria-labelledby": titleId });
+    const box = h("dialog", { class: `${wide ? "wide" : ""} ${lasting ? "lasting" : ""}`, "aria-labelledby": titleId });
     const close = (value) => {
       result = value;
       box.close();
@@ -73,6 +74,9 @@ export function dialog(title, build, { wide = false } = {}) {
     box.showModal();
   });
 }
+
+/** Closes what is open; what is shown only once is left open by a change of address. */
+export const closeDialogs = (which = "dialog:not(.lasting)") => document.querySelectorAll(which).forEach((open) => open.close());
 
 /** Asks; true where `ok` was pressed. */
 export async function confirm({ title, text, ok = "OK", danger = false }) {

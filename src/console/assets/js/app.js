@@ -1,6 +1,6 @@
 // The page: signing in, the frame around the views, and what each view is given.
 
-import { ApiError, api } from "./api.js";
+import { ApiError, api, unreachable } from "./api.js";
 import { fill, h } from "./dom.js";
 import { hangUp, watch } from "./feed.js";
 import { follow } from "./router.js";
@@ -69,6 +69,22 @@ function askForToken(message) {
     }
   } }));
   document.querySelector("input").focus();
+}
+
+/** Enters with the token of the session, which is not thrown away because the daemon has its hands full. */
+async function resume() {
+  try {
+    await enter();
+  } catch (error) {
+    const turnedAway = { 401: "The token is not valid any more.", 403: error.message }[error.status];
+    if (turnedAway) {
+      api.signOut();
+      askForToken(turnedAway);
+    } else {
+      const heading = h("h1", { class: "brand" }, h("img", { src: "/assets/icon.svg", alt: "", width: "34", height: "34" }), "switchhook");
+      fill(document.body, h("main", { class: "signin" }, heading, failure(error, button("Try again", { class: "small", onclick: resume }))));
+    }
+  }
 }
 
 /** Shows the house, where the token opens it. */
@@ -146,7 +162,10 @@ async function show({ route, params, query }) {
     location.hash = path.replace(/^#?/, "#");
   };
   try {
-    const view = await route.view();
+    const view = await route.view().catch((error) => {
+      console.error(error);
+      throw unreachable();
+    });
     return await view.mount(root, { api, account: house.account, params, query, toast, confirm, go });
   } catch (error) {
     if (error.status === 401) return null;
@@ -181,11 +200,5 @@ api.onSignedOut(() => {
   api.signOut();
   askForToken("The token is not valid any more.");
 });
-if (api.token) {
-  enter().catch((error) => {
-    api.signOut();
-    askForToken(error.status === 401 ? "The token is not valid any more." : error.message);
-  });
-} else {
-  askForToken();
-}
+if (api.token) resume();
+else askForToken();

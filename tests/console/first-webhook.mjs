@@ -1,7 +1,7 @@
 // An operator's first hour: a webhook is added, tested, seen at work, its receiver breaks and comes back, and what was
 // missed is sent again.
 
-import { accessible, check, go, shot, signIn, story, until } from "./browser.mjs";
+import { BASE, TOKEN, accessible, check, go, shot, signIn, story, until } from "./browser.mjs";
 import { Receiver } from "./receiver.mjs";
 
 const receiver = await Receiver.listen();
@@ -148,10 +148,24 @@ await story(async ({ page }) => {
   await page.getByRole("dialog").getByText("The changes in the form are lost").waitFor();
   await page.getByRole("dialog").getByRole("button", { name: "Cancel" }).click();
   await until(async () => (await page.evaluate(() => location.hash)) === `#/webhooks/${id}`, "the address is the form's again");
+
+  // Switched off meanwhile, it is not switched on by saving; and what somebody else has saved is not lost unasked.
+  const elsewhere = (data) => fetch(new URL(`/v2/accounts/default/webhooks/${id}`, BASE), {
+    method: "PATCH",
+    headers: { "X-Auth-Token": TOKEN, "Content-Type": "application/json" },
+    body: JSON.stringify({ data }),
+  });
+  await page.getByRole("button", { name: "More" }).click();
+  await page.getByRole("menuitem", { name: "Switch off" }).click();
+  await until(async () => !(await page.getByLabel("On", { exact: true }).isChecked()), "the form follows");
+  await elsewhere({ name: "Shop 2" });
   await save.click();
+  await page.getByRole("dialog").getByText("changed elsewhere").waitFor();
+  await page.getByRole("dialog").getByRole("button", { name: "Replace" }).click();
   await page.getByText("Saved.").waitFor();
   await page.reload();
   await until(async () => (await page.getByLabel("Description").inputValue()) === "The shop's orders", "the change is there");
+  await page.getByRole("heading", { name: "Shop Off" }).waitFor();
 
   await page.getByRole("button", { name: "More" }).click();
   await page.getByRole("menuitem", { name: "Delete" }).click();

@@ -9,6 +9,13 @@ import { enableAll, recover, remove, reveal, setEnabled, stateBadge, test } from
 import { to } from "../router.js";
 import { busy, button, confirm, link, menu, notice, toast } from "../ui.js";
 
+const REPLACE = {
+  title: "Replace what somebody else has saved?",
+  text: "This webhook was changed elsewhere since it was opened here.",
+  ok: "Replace",
+  danger: true,
+};
+
 export async function mount(root, ctx) {
   const { account, api, params } = ctx;
   const [catalogue, examples] = [await triggers(), await samples()];
@@ -41,6 +48,7 @@ export async function mount(root, ctx) {
   async function store() {
     const { document: written, mistakes } = fields.read();
     if (Object.keys(mistakes).length) throw Object.assign(new Error("Look at the fields that are marked"), { fields: mistakes });
+    if (hook && fields.isOutdated(await api.get(path)) && !(await confirm(REPLACE))) return;
     const answer = hook ? await api.post(path, written) : await api.put(of(account, "webhooks"), written);
     renamed(account, answer);
     fields.saved();
@@ -58,11 +66,16 @@ export async function mount(root, ctx) {
   const top = h("div", { class: "stack" });
   const sorry = (error) => toast(error.message, "bad");
   const again = async () => {
-    hook = await api.get(path);
-    if (!fields.dirty()) fields.show(hook);
-    head();
+    take(await api.get(path));
     await figures();
   };
+  /** What is stored now is shown; in the form, too, unless somebody writes in it. */
+  function take(stored) {
+    hook = stored;
+    if (fields.dirty()) fields.switched(hook.enabled);
+    else fields.show(hook);
+    head();
+  }
   function head() {
     if (!hook) {
       fill(top, h("div", { class: "headline" }, h("div", {}, h("h1", {}, "Add webhook"), h("p", {}, "Tell a server of yours what happens to your calls"))));
@@ -136,10 +149,7 @@ export async function mount(root, ctx) {
       try {
         await figures();
         const now = await api.get(path);
-        if (now.disable_reason !== hook.disable_reason && !top.querySelector("[aria-expanded=true]")) {
-          hook = now;
-          head();
-        }
+        if (now.disable_reason !== hook.disable_reason && !top.querySelector("[aria-expanded=true]")) take(now);
       } catch (error) {
         if (error.status !== 401 && error.status !== 404) console.warn(error.message);
       }

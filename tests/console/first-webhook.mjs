@@ -11,10 +11,12 @@ await story(async ({ page }) => {
   await page.getByRole("link", { name: "Add webhook" }).click();
   await page.getByRole("heading", { name: "Add webhook" }).waitFor();
 
-  // Nothing is filled in: each field says so.
+  // Nothing is filled in: each field says so, and the first one waits to be.
+  const mistake = (field) => page.locator(`[data-field="${field}"] .error`);
   await page.getByRole("button", { name: "Add webhook" }).click();
-  await page.getByText("Give it a name").waitFor();
-  await page.getByText("Say where it is sent").waitFor();
+  await mistake("name").getByText("Field is required but missing").waitFor();
+  await mistake("uri").getByText("Field is required but missing").waitFor();
+  await until(() => page.getByLabel("Name", { exact: true }).evaluate((one) => one === document.activeElement), "the name has the focus");
   await accessible(page, "a form with mistakes");
 
   // The server has the last word, and it is shown at the field.
@@ -25,7 +27,6 @@ await story(async ({ page }) => {
   await page.getByText("Which calls").click();
   await page.getByLabel("My numbers").fill("+15557770000\nnobody");
   await page.getByRole("button", { name: "Add webhook" }).click();
-  const mistake = (field) => page.locator(`[data-field="${field}"] .error`);
   await mistake("uri").getByText("http, https or nats").waitFor();
   await mistake("failover_uri").getByText("user name").waitFor();
   await mistake("numbers").getByText("“nobody”: Value must be a number").waitFor();

@@ -152,11 +152,17 @@ async function show({ route, params, query }) {
   if (!house) return null;
   document.title = `${route.title} · switchhook`;
   for (const entry of house.entries) {
-    if (entry.dataset.nav === route.nav) entry.setAttribute("aria-current", "page");
-    else entry.removeAttribute("aria-current");
+    if (entry.dataset.nav === route.nav) {
+      entry.setAttribute("aria-current", "page");
+      // On a phone the menu may be wider than the screen.
+      entry.scrollIntoView({ block: "nearest", inline: "nearest" });
+    } else entry.removeAttribute("aria-current");
   }
   const root = h("div", { class: "view" }, waiting());
+  const held = house.main.contains(document.activeElement);
   fill(house.main, root);
+  // Who followed a link of the view before is told of the new one, and goes on in it.
+  if (held) house.main.focus({ preventScroll: true });
   scrollTo(0, 0);
   const go = (path) => {
     location.hash = path.replace(/^#?/, "#");

@@ -174,10 +174,10 @@ function build(hook, { account, catalogue, examples, changed }) {
     const atOnce = count(burst);
     const chosen = secretKind.value;
     const written = {
-      name: value(name),
+      name: value(name) || null,
       description: value(description) || null,
       hook: wanted.read(),
-      uri: value(uri),
+      uri: value(uri) || null,
       http_verb: verb.control.value,
       format: format.control.value,
       retries: Number(retries.control.value),
@@ -199,9 +199,6 @@ function build(hook, { account, catalogue, examples, changed }) {
       ...(chosen === "own" && { secret: value(ownSecret) }),
       ...(chosen === "none" && !isNew && { secret: null }),
     };
-    if (!written.name) mistakes.name = "Give it a name";
-    if (!written.uri) mistakes.uri = "Say where it is sent";
-    if (Array.isArray(written.hook) && written.hook.length === 0) mistakes.hook = "Choose at least one";
     return { document: written, mistakes };
   }
   function refresh() {

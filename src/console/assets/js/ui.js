@@ -27,6 +27,7 @@ export const link = (text, href, props = {}) => h("a", { href, ...props }, text)
 
 /** Does `work` while the button cannot be pressed again; the answer, or undefined where `onError` took a failure. */
 export async function busy(pressed, work, onError) {
+  const held = document.activeElement === pressed;
   pressed.disabled = true;
   pressed.setAttribute("aria-busy", "true");
   try {
@@ -37,6 +38,8 @@ export async function busy(pressed, work, onError) {
   } finally {
     pressed.disabled = false;
     pressed.removeAttribute("aria-busy");
+    // A button that cannot be pressed loses the focus.
+    if (held && document.activeElement === document.body) pressed.focus();
   }
 }
 
@@ -83,8 +86,8 @@ export async function confirm({ title, text, ok = "OK", danger = false }) {
   const answer = await dialog(title, (close) => [
     h("div", { class: "body" }, typeof text === "string" ? h("p", {}, text) : text),
     h("footer", {},
-      button("Cancel", { onclick: () => close(false) }),
-      button(ok, { class: danger ? "danger" : "primary", onclick: () => close(true), autofocus: true })),
+      button("Cancel", { onclick: () => close(false), autofocus: danger }),
+      button(ok, { class: danger ? "danger" : "primary", onclick: () => close(true), autofocus: !danger })),
   ]);
   return answer === true;
 }

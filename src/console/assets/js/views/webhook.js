@@ -40,7 +40,9 @@ export async function mount(root, ctx) {
       const left = fields.mistakes(error.fields ?? {});
       if (Object.keys(error.fields ?? {}).length === 0 || left.length > 0) fill(problem, notice("bad", h("strong", {}, "It was not saved. "), left.length ? left.join(" ") : error.message));
       else fill(problem, notice("bad", "It was not saved: look at the fields that are marked."));
-      sheet.querySelector("[aria-invalid=true], .error:not([hidden])")?.scrollIntoView({ block: "center" });
+      const first = sheet.querySelector("[aria-invalid=true], .error:not([hidden])");
+      first?.scrollIntoView({ block: "center" });
+      first?.focus();
     }).then(() => fields.changed());
   } }, fields.element, problem,
   h("div", { class: "savebar" }, save, link("Cancel", "#/webhooks", { class: "button" }), unsaved));

@@ -85,7 +85,7 @@ export async function mount(root, ctx) {
     list.refresh();
   }, 1000);
   const stop = watch((kind, data) => {
-    if (kind === "attempt" && (!webhook || data.hook_id === webhook)) stale = true;
+    if (kind === "state" ? data.connected : kind === "attempt" && (!webhook || data.hook_id === webhook)) stale = true;
   });
   return { unmount: () => {
     clearInterval(refresher);

@@ -143,7 +143,7 @@ export async function mount(root, ctx) {
     figures().catch(sorry);
     let stale = false;
     stop = watch((kind, data) => {
-      if (kind === "attempt" && data.hook_id === hook.id) stale = true;
+      if (kind === "state" ? data.connected : kind === "attempt" && data.hook_id === hook.id) stale = true;
     });
     refresher = setInterval(async () => {
       if (!stale || document.hidden) return;

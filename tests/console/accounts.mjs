@@ -60,6 +60,8 @@ await story(async ({ page }) => {
   await page.goForward();
   await question.waitFor({ state: "detached" });
   check((await page.getByLabel("Name", { exact: true }).inputValue()) === "not saved", "the form is as it was");
+  await page.getByRole("button", { name: "Sign out" }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Cancel" }).click();
   await account.selectOption("default");
   await page.getByRole("dialog").getByRole("button", { name: "Cancel" }).click();
   await until(async () => (await account.inputValue()) === big.id, "the account is the same");

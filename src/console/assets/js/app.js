@@ -127,7 +127,8 @@ function frame(accounts, account) {
     sessionStorage.setItem(ACCOUNT, house.account.id);
     return goes;
   });
-  const signOut = button("Sign out", { class: "small", onclick: () => {
+  const signOut = button("Sign out", { class: "small", onclick: async () => {
+    if (!(await router.mayLeave())) return;
     stop();
     api.signOut();
     askForToken();

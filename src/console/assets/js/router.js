@@ -52,13 +52,16 @@ export function follow(show, lost) {
   let at = null;
   let turn = 0;
 
+  /** Whether nothing is lost by leaving what is shown; asks where something is. */
+  const mayLeave = async () => !current?.mayLeave || current.mayLeave();
+
   async function arrive() {
     // What was asked or shown belongs to the address before.
     closeDialogs();
     const hash = location.hash;
     if (hash === at) return;
     const mine = ++turn;
-    if (current?.mayLeave && !(await current.mayLeave())) {
+    if (!(await mayLeave())) {
       if (mine === turn) history.replaceState(null, "", at);
       return;
     }
@@ -80,9 +83,10 @@ export function follow(show, lost) {
   });
   return {
     arrive,
+    mayLeave,
     /** Shows an address anew, as after a change of account; false where the view did not want to go. */
     async again(hash = location.hash) {
-      if (current?.mayLeave && !(await current.mayLeave())) return false;
+      if (!(await mayLeave())) return false;
       current?.unmount?.();
       current = null;
       at = null;

@@ -18,6 +18,7 @@ use utoipa::openapi::{
 use super::route::{Gives, Route, list_of, schema};
 use crate::call::CallType;
 use crate::hook::{Document, Format, Verb};
+use crate::store::accounts::{LONGEST_NAME, LONGEST_NUMBER, LONGEST_REALM, MOST_NUMBERS};
 use crate::store::attempts::AttemptResult;
 use crate::trigger::Trigger;
 
@@ -359,11 +360,15 @@ fn written_account() -> Value {
     json!({
         "type": "object",
         "properties": {
-            "name": { "type": "string", "pattern": r"\S" },
-            "realm": { "type": ["string", "null"], "pattern": r"\S" },
+            "name": { "type": "string", "pattern": r"\S", "maxLength": LONGEST_NAME },
+            "realm": {
+                "type": ["string", "null"], "pattern": r"\S", "maxLength": LONGEST_REALM,
+                "description": "Changed only with the admin token or a token of an account above",
+            },
             "numbers": {
-                "type": ["array", "null"],
-                "items": { "type": "string", "pattern": "[0-9]" },
+                "type": ["array", "null"], "maxItems": MOST_NUMBERS,
+                "items": { "type": "string", "pattern": "[0-9]", "maxLength": LONGEST_NUMBER },
+                "description": "Changed only with the admin token or a token of an account above",
             },
         },
         "required": ["name"],

@@ -238,11 +238,7 @@ pub(super) fn name_objection(name: &str, author: Author<'_>) -> Option<&'static 
 
 /// What keeps `value` from being the value of the channel variable `name`, if anything does; what [`objection`]
 /// says of every argument apart.
-pub(super) fn value_objection(
-    name: &str,
-    value: &str,
-    author: Author<'_>,
-) -> Option<&'static str> {
+pub(super) fn value_objection(name: &str, value: &str, author: Author<'_>) -> Option<&'static str> {
     // In a dial string brackets hold settings, which commas part: what a dialplan puts there as a name must not
     // add another. A comma alone is part of many names.
     if author.is_receiver() {
@@ -449,7 +445,11 @@ mod tests {
         ] {
             assert_eq!(sound_objection(of_account, Author::Account), None);
         }
-        for remote in ["local_stream://moh", "phrase:welcome", "shout://radio.test/"] {
+        for remote in [
+            "local_stream://moh",
+            "phrase:welcome",
+            "shout://radio.test/",
+        ] {
             assert!(sound_objection(remote, receiver(&some)).is_some());
         }
         for evil in [

@@ -141,6 +141,19 @@ pub struct LoggedAttempt {
     pub delivery: Delivery,
 }
 
+impl LoggedAttempt {
+    /// The bytes of what may be large in it.
+    fn bytes(&self) -> usize {
+        let Attempt {
+            req_headers,
+            resp_headers,
+            resp_body,
+            ..
+        } = &self.attempt;
+        self.delivery.body.len() + req_headers.0.len() + resp_headers.0.len() + resp_body.len()
+    }
+}
+
 /// Where an attempt belongs.
 pub(super) struct Place<'a> {
     pub(super) delivery: i64,
@@ -211,7 +224,7 @@ pub struct Filter {
 #[derive(Debug, Clone, Default)]
 pub struct Page {
     /// Newest first. There may be fewer than asked for, or none, and still a next page: a page looks at a
-    /// bounded number of rows.
+    /// bounded number of rows, and has a bounded size.
     pub attempts: Vec<LoggedAttempt>,
     /// Where the next page starts; `None` on the last one.
     pub next: Option<i64>,
@@ -219,6 +232,9 @@ pub struct Page {
 
 /// How many rows a page looks at before it leaves the rest to the next one.
 const MOST_LOOKED_AT: usize = 20_000;
+
+/// Bytes of a page after which the rest is left to the next one.
+const ENOUGH_BYTES: usize = 4 * 1_024 * 1_024;
 
 /// How much later an attempt may be written down than it began: its time-outs, and a stalled disk. Beyond
 /// that the log's order is taken for the order of time.
@@ -247,15 +263,20 @@ pub fn page(
         None => Candidates::of_scope(conn, scope, start)?,
     };
     let mut page = Page::default();
-    let mut looked_at = 0;
+    let (mut looked_at, mut bytes) = (0, 0);
     while let Some(id) = candidates.next(conn)? {
-        if page.attempts.len() == size || looked_at == MOST_LOOKED_AT {
+        let is_full = page.attempts.len() == size || bytes >= ENOUGH_BYTES;
+        if is_full || looked_at == MOST_LOOKED_AT {
             page.next = Some(id);
             break;
         }
         looked_at += 1;
         match filter.look(conn, id)? {
-            Look::Wanted => page.attempts.extend(get(conn, id)?),
+            Look::Wanted => {
+                let attempt = get(conn, id)?;
+                bytes += attempt.as_ref().map_or(0, LoggedAttempt::bytes);
+                page.attempts.extend(attempt);
+            }
             Look::Unwanted => {}
             Look::TooOld => break,
         }

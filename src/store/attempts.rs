@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serializer;
@@ -223,15 +223,19 @@ pub struct Filter {
 /// A page of the log.
 #[derive(Debug, Clone, Default)]
 pub struct Page {
-    /// Newest first. There may be fewer than asked for, or none, and still a next page: a page looks at a
-    /// bounded number of rows, and has a bounded size.
+    /// Newest first. There may be fewer than asked for, or none, and still a next page: a page looks only for
+    /// so long, and has a bounded size.
     pub attempts: Vec<LoggedAttempt>,
     /// Where the next page starts; `None` on the last one.
     pub next: Option<i64>,
 }
 
-/// How many rows a page looks at before it leaves the rest to the next one.
-const MOST_LOOKED_AT: usize = 20_000;
+/// How many rows a page looks at in any case.
+const LEAST_LOOKED_AT: usize = 1_000;
+
+/// How long a page looks at more of them before it leaves the rest to the next one: of a million rows a filter may
+/// let none through.
+const LONGEST_LOOK: Duration = Duration::from_millis(100);
 
 /// Bytes of a page after which the rest is left to the next one.
 const ENOUGH_BYTES: usize = 4 * 1_024 * 1_024;
@@ -263,10 +267,10 @@ pub fn page(
         None => Candidates::of_scope(conn, scope, start)?,
     };
     let mut page = Page::default();
+    let began = Instant::now();
     let (mut looked_at, mut bytes) = (0, 0);
     while let Some(id) = candidates.next(conn)? {
-        let is_full = page.attempts.len() == size || bytes >= ENOUGH_BYTES;
-        if is_full || looked_at == MOST_LOOKED_AT {
+        if page.attempts.len() == size || bytes >= ENOUGH_BYTES {
             page.next = Some(id);
             break;
         }
@@ -276,6 +280,10 @@ pub fn page(
                 let attempt = get(conn, id)?;
                 bytes += attempt.as_ref().map_or(0, LoggedAttempt::bytes);
                 page.attempts.extend(attempt);
+            }
+            Look::Unwanted if looked_at >= LEAST_LOOKED_AT && began.elapsed() > LONGEST_LOOK => {
+                page.next = candidates.next(conn)?;
+                break;
             }
             Look::Unwanted => {}
             Look::TooOld => break,

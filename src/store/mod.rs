@@ -157,14 +157,14 @@ impl Intake {
         for record in &self.records {
             error!(
                 trigger = record.trigger.id(),
-                call_id = record.call_id.as_deref(),
+                call_id = record.call_id.as_deref().map(tracing::field::display),
                 deliveries = record.deliveries.len(),
                 "an event is lost, it could not be written: {reason}"
             );
         }
         for change in &self.channels {
             error!(
-                call_id = &*change.uuid,
+                call_id = %change.uuid,
                 "the state of a leg could not be written, the next reconciliation finds it: {reason}"
             );
         }

@@ -216,8 +216,7 @@ fn refuse_strangers(conn: &Connection, path: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// The settings of the file and of the writing connection; what was measured for them stands in the
-/// design's SQLite part.
+/// The settings of the file and of the writing connection. The numbers among them were measured.
 fn prepare(conn: &Connection, durability: Durability) -> rusqlite::Result<()> {
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
     // Counts only while the file is empty: 8 KiB pages are an eighth cheaper.

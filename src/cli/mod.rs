@@ -18,6 +18,7 @@ mod replay;
 mod rest;
 mod running;
 mod serve;
+mod table;
 mod transfer;
 
 use std::path::{Path, PathBuf};
@@ -108,7 +109,7 @@ enum Command {
     /// List, add and delete accounts
     Accounts {
         #[command(flatten)]
-        common: manage::Common,
+        output: manage::Output,
         #[command(subcommand)]
         order: manage::Accounts,
     },
@@ -138,10 +139,7 @@ enum Command {
     #[command(
         after_help = "Example:  switchhook tail | jq -c 'select(.hook_event == \"call_missed\")'"
     )]
-    Tail {
-        #[command(flatten)]
-        common: manage::Common,
-    },
+    Tail(manage::Tail),
     /// Print what makes a shell complete these commands
     #[command(
         after_help = "Example:  switchhook completions bash > /etc/bash_completion.d/switchhook\n\nThe package has them for bash, fish and zsh."
@@ -170,21 +168,21 @@ pub(crate) fn run() -> ExitCode {
         Command::Backup(options) => with_config(file, |config| backup::run(&config, &options)),
         Command::Export(options) => with_config(file, |config| transfer::export(&config, &options)),
         Command::Import(options) => with_config(file, |config| transfer::import(&config, &options)),
-        Command::Hooks { common, order } => manage(file, &common, Order::Hooks(order)),
-        Command::Attempts { common, order } => manage(file, &common, Order::Attempts(order)),
-        Command::Accounts { common, order } => manage(file, &common, Order::Accounts(order)),
-        Command::Tokens { common, order } => manage(file, &common, Order::Tokens(order)),
+        Command::Hooks { common, order } => manage(file, Order::Hooks(common, order)),
+        Command::Attempts { common, order } => manage(file, Order::Attempts(common, order)),
+        Command::Accounts { output, order } => manage(file, Order::Accounts(output, order)),
+        Command::Tokens { common, order } => manage(file, Order::Tokens(common, order)),
         Command::Explain(options) => with_config(file, |config| explain::run(&config, &options)),
         Command::Record(options) => with_config(file, |config| record::run(&config, &options)),
         Command::Replay(options) => with_config(file, |config| replay::run(&config, &options)),
-        Command::Tail { common } => manage(file, &common, Order::Tail),
+        Command::Tail(options) => manage(file, Order::Tail(options)),
         Command::Completions { shell } => pages::completions(Arguments::command(), shell),
         Command::Man { directory } => pages::man(Arguments::command(), &directory),
     }
 }
 
-fn manage(file: Option<&Path>, common: &manage::Common, order: Order) -> ExitCode {
-    with_config(file, |config| manage::run(&config, common, order))
+fn manage(file: Option<&Path>, order: Order) -> ExitCode {
+    with_config(file, |config| manage::run(&config, order))
 }
 
 fn with_config(file: Option<&Path>, command: impl FnOnce(Config) -> ExitCode) -> ExitCode {

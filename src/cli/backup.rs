@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use switchhook::config::Config;
 use switchhook::store;
 
-use super::EXIT_FAILURE;
+use super::{EXIT_FAILURE, counted};
 
 /// What `backup` takes.
 #[derive(clap::Args)]
@@ -22,9 +22,9 @@ pub(super) fn run(config: &Config, options: &Options) -> ExitCode {
     match store::back_up(&config.store.path, &options.file, options.force) {
         Ok(backup) => {
             say!(
-                "{}: {} hooks, {} bytes, schema {}; its integrity was checked",
+                "{}: {}, {} bytes, schema {}; its integrity was checked",
                 options.file.display(),
-                backup.hooks,
+                counted(backup.hooks, "hook"),
                 backup.bytes,
                 backup.schema
             );

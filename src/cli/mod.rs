@@ -215,6 +215,15 @@ fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
         .build()
 }
 
+/// "1 hook", "2 hooks".
+fn counted(count: impl std::fmt::Display, what: &str) -> String {
+    let count = count.to_string();
+    match count.as_str() {
+        "1" => format!("1 {what}"),
+        _ => format!("{count} {what}s"),
+    }
+}
+
 /// What a caller or an owner wrote, for a terminal: it must not move the cursor.
 fn printable(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).collect()

@@ -21,12 +21,10 @@ pub fn inspect(path: &Path) -> Result<String, StoreError> {
         path: path.into(),
         source,
     };
-    let hooks = hooks(&conn).map_err(failed)?;
-    let running = match is_in_use(path) {
-        true => ", in use by a running switchhook",
-        false => "",
-    };
-    Ok(format!("{hooks} hooks{running}"))
+    Ok(match hooks(&conn).map_err(failed)? {
+        1 => "1 hook".into(),
+        hooks => format!("{hooks} hooks"),
+    })
 }
 
 /// How many hooks there are; none in a database that nobody has worked with yet.
@@ -67,8 +65,11 @@ fn can_be_made(path: &Path) -> Result<(), StoreError> {
         })
 }
 
-/// Whether a running daemon has the database.
-pub fn is_in_use(path: &Path) -> bool {
-    File::open(open::beside(path, ".lock"))
-        .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+/// Whether a running daemon has the database: what another one would be refused with.
+pub fn in_use(path: &Path) -> Option<StoreError> {
+    let file = File::open(open::beside(path, ".lock")).ok()?;
+    match file.try_lock_shared() {
+        Err(TryLockError::WouldBlock) => Some(open::held(path, file)),
+        _ => None,
+    }
 }

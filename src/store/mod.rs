@@ -42,7 +42,7 @@ pub use backup::{Backup, back_up};
 pub use channels::ChannelChange;
 pub use error::StoreError;
 pub use health::{StoreHealth, StoreStats};
-pub use inspect::{inspect, is_in_use, look};
+pub use inspect::{in_use, inspect, look};
 pub use outcomes::{Next, Outcome, Settled};
 pub use writer::Tx;
 

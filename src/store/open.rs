@@ -59,18 +59,7 @@ impl Lock {
             .map_err(refused)?;
         match file.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let mut holder = String::new();
-                // Only for the message: without it we still refuse.
-                let pid = match file.read_to_string(&mut holder) {
-                    Ok(_) => holder.trim().parse().ok(),
-                    Err(_) => None,
-                };
-                return Err(StoreError::InUse {
-                    path: database.into(),
-                    pid,
-                });
-            }
+            Err(TryLockError::WouldBlock) => return Err(held(database, file)),
             Err(TryLockError::Error(source)) => return Err(refused(source)),
         }
         file.set_len(0)
@@ -78,6 +67,20 @@ impl Lock {
             .and_then(|()| writeln!(file, "{}", std::process::id()))
             .map_err(refused)?;
         Ok(Self { file })
+    }
+}
+
+/// The refusal of a database whose lock somebody else holds.
+pub(super) fn held(database: &Path, mut lock: File) -> StoreError {
+    let mut holder = String::new();
+    // Only for the message: without it we still refuse.
+    let pid = match lock.read_to_string(&mut holder) {
+        Ok(_) => holder.trim().parse().ok(),
+        Err(_) => None,
+    };
+    StoreError::InUse {
+        path: database.into(),
+        pid,
     }
 }
 

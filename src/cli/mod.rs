@@ -81,7 +81,12 @@ enum Command {
     #[command(
         after_help = "Example:  switchhook backup /var/backups/switchhook-$(date +%F).db\n\nThe daemon goes on meanwhile. The copy holds signing secrets and phone numbers: it is readable by its owner only."
     )]
-    Backup(backup::Options),
+    Backup(backup::Backup),
+    /// Put a backup in the database's place, while the daemon does not run
+    #[command(
+        after_help = "Example:\n  systemctl stop switchhook\n  switchhook restore /var/backups/switchhook-2026-11-21.db\n  systemctl start switchhook\n\nThe backup is checked before anything is touched. The database that was there is kept beside the new one, with\n`.replaced` behind its name. What was pending in the backup is sent after the start."
+    )]
+    Restore(backup::Restore),
     /// Write accounts, webhooks and callflows of the running daemon to standard output, for git and other servers
     #[command(
         after_help = "Examples:\n  switchhook export > switchhook.json                       everything, the same text for the same things\n  switchhook export --format toml -A acme > acme.toml       one account and those below it\n  switchhook export --secrets | ssh other switchhook import -\n\nTokens are never in it. Signing secrets only with --secrets; a webhook that is imported without keeps the\none that it has. Values of custom_request_headers are in it as they are."
@@ -165,7 +170,8 @@ pub(crate) fn run() -> ExitCode {
         Command::Demo(options) => demo::run(&options),
         Command::Check(options) => with_loaded(file, |loaded| check::run(&loaded, &options)),
         Command::Config(options) => with_loaded(file, |loaded| config::run(&loaded, &options)),
-        Command::Backup(options) => with_config(file, |config| backup::run(&config, &options)),
+        Command::Backup(options) => with_config(file, |config| backup::back_up(&config, &options)),
+        Command::Restore(options) => with_config(file, |config| backup::restore(&config, &options)),
         Command::Export(options) => with_config(file, |config| transfer::export(&config, &options)),
         Command::Import(options) => with_config(file, |config| transfer::import(&config, &options)),
         Command::Hooks { common, order } => manage(file, Order::Hooks(common, order)),

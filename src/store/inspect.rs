@@ -27,11 +27,17 @@ pub fn inspect(path: &Path) -> Result<String, StoreError> {
     })
 }
 
+/// Whether nobody has worked with a database yet.
+pub(super) fn is_empty(conn: &Connection) -> rusqlite::Result<bool> {
+    conn.table_exists(None, "hooks")
+        .map(|worked_with| !worked_with)
+}
+
 /// How many hooks there are; none in a database that nobody has worked with yet.
 pub(super) fn hooks(conn: &Connection) -> rusqlite::Result<i64> {
-    match conn.table_exists(None, "hooks")? {
-        false => Ok(0),
-        true => {
+    match is_empty(conn)? {
+        true => Ok(0),
+        false => {
             let living = "SELECT count(*) FROM hooks WHERE deleted IS NULL";
             conn.query_row(living, (), |row| row.get(0))
         }

@@ -22,6 +22,7 @@ mod open;
 mod outcomes;
 mod queue;
 mod readers;
+mod restore;
 mod retention;
 mod schema;
 pub mod stats;
@@ -44,6 +45,7 @@ pub use error::StoreError;
 pub use health::{StoreHealth, StoreStats};
 pub use inspect::{in_use, inspect, look};
 pub use outcomes::{Next, Outcome, Settled};
+pub use restore::{Restored, restore};
 pub use writer::Tx;
 
 use crate::hook::{Delivery, Record};

@@ -43,7 +43,7 @@ impl Drop for Lock {
 }
 
 impl Lock {
-    fn take(database: &Path) -> Result<Self, StoreError> {
+    pub(super) fn take(database: &Path) -> Result<Self, StoreError> {
         let path = beside(database, ".lock");
         let refused = |source| StoreError::Directory {
             path: path.clone(),
@@ -143,7 +143,7 @@ pub(super) fn reader(path: &Path) -> Result<Connection, rusqlite::Error> {
 }
 
 /// Makes the directory where it is missing, for this user alone: bodies hold numbers and names.
-fn directory(path: &Path) -> Result<(), StoreError> {
+pub(super) fn directory(path: &Path) -> Result<(), StoreError> {
     let Some(directory) = path
         .parent()
         .filter(|parent| !parent.as_os_str().is_empty())

@@ -108,7 +108,7 @@ pub(super) fn directory_of(file: &Path) -> &Path {
 /// Why a copy could not be written to `directory`: SQLite's word for a full disk is mostly "disk I/O error", and the
 /// system has a plain one.
 fn reason(error: rusqlite::Error, directory: &Path) -> std::io::Error {
-    const SOME: [u8; 64 << 10] = [0; 64 << 10];
+    static SOME: [u8; 64 << 10] = [0; 64 << 10];
     let probe = || {
         let mut file = tempfile::tempfile_in(directory)?;
         file.write_all(&SOME)?;

@@ -31,6 +31,11 @@ impl House {
             .with("DELIVERY__ENDPOINT_IN_FLIGHT", IN_FLIGHT)
             .with("DELIVERY__RETRY_BASE_MS", 1_000)
             .with("DELIVERY__DISABLE_DISABLER", true);
+        // A profiler's command line, which the daemon's is put behind.
+        let home = match std::env::var("SWITCHHOOK_UNDER") {
+            Ok(profiler) => home.after(&format!("exec {profiler} \"$0\" \"$@\"")),
+            Err(_) => home,
+        };
         Self { switch, home }
     }
 }

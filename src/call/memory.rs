@@ -103,16 +103,22 @@ impl Book {
 
 /// A value that serde cannot write as it is, in a plain form that it can.
 pub(super) trait Plain: Sized {
-    type Form: Serialize + serde::de::DeserializeOwned;
-    fn write(&self) -> Self::Form;
+    /// As it is written, which copies nothing.
+    type Shown<'a>: Serialize
+    where
+        Self: 'a;
+    /// As it is read.
+    type Form: serde::de::DeserializeOwned;
+    fn show(&self) -> Self::Shown<'_>;
     fn read(form: Self::Form) -> Self;
 }
 
 impl Plain for Arc<str> {
+    type Shown<'a> = &'a str;
     type Form = Box<str>;
 
-    fn write(&self) -> Box<str> {
-        (**self).into()
+    fn show(&self) -> &str {
+        self
     }
 
     fn read(form: Box<str>) -> Self {
@@ -121,9 +127,10 @@ impl Plain for Arc<str> {
 }
 
 impl Plain for Timestamp {
+    type Shown<'a> = i64;
     type Form = i64;
 
-    fn write(&self) -> i64 {
+    fn show(&self) -> i64 {
         self.0
     }
 
@@ -133,10 +140,11 @@ impl Plain for Timestamp {
 }
 
 impl Plain for CallType {
+    type Shown<'a> = &'static str;
     type Form = Box<str>;
 
-    fn write(&self) -> Box<str> {
-        self.id().into()
+    fn show(&self) -> &'static str {
+        self.id()
     }
 
     fn read(id: Box<str>) -> Self {
@@ -145,6 +153,7 @@ impl Plain for CallType {
 }
 
 impl Plain for Arc<Subscription> {
+    type Shown<'a> = (&'a str, Option<&'a str>, Option<&'a str>, Option<&'a str>);
     type Form = (
         Box<str>,
         Option<Box<str>>,
@@ -152,14 +161,13 @@ impl Plain for Arc<Subscription> {
         Option<Box<str>>,
     );
 
-    fn write(&self) -> Self::Form {
-        let Subscription {
-            uri,
-            events,
-            verb,
-            format,
-        } = &**self;
-        (uri.clone(), events.clone(), verb.clone(), format.clone())
+    fn show(&self) -> Self::Shown<'_> {
+        (
+            &self.uri,
+            self.events.as_deref(),
+            self.verb.as_deref(),
+            self.format.as_deref(),
+        )
     }
 
     fn read((uri, events, verb, format): Self::Form) -> Self {
@@ -173,10 +181,14 @@ impl Plain for Arc<Subscription> {
 }
 
 impl<T: Plain> Plain for Option<T> {
+    type Shown<'a>
+        = Option<T::Shown<'a>>
+    where
+        T: 'a;
     type Form = Option<T::Form>;
 
-    fn write(&self) -> Self::Form {
-        self.as_ref().map(T::write)
+    fn show(&self) -> Self::Shown<'_> {
+        self.as_ref().map(|item| item.show())
     }
 
     fn read(form: Self::Form) -> Self {
@@ -184,11 +196,15 @@ impl<T: Plain> Plain for Option<T> {
     }
 }
 
-impl<T: Clone + Serialize + serde::de::DeserializeOwned> Plain for Arc<[T]> {
+impl<T: Serialize + serde::de::DeserializeOwned> Plain for Arc<[T]> {
+    type Shown<'a>
+        = &'a [T]
+    where
+        T: 'a;
     type Form = Vec<T>;
 
-    fn write(&self) -> Vec<T> {
-        self.to_vec()
+    fn show(&self) -> &[T] {
+        self
     }
 
     fn read(form: Vec<T>) -> Self {
@@ -198,10 +214,14 @@ impl<T: Clone + Serialize + serde::de::DeserializeOwned> Plain for Arc<[T]> {
 
 /// Fewer or more than there are now have been written by another version: what is missing is not known.
 impl<T: Plain, const N: usize> Plain for [Option<T>; N] {
+    type Shown<'a>
+        = Vec<Option<T::Shown<'a>>>
+    where
+        T: 'a;
     type Form = Vec<Option<T::Form>>;
 
-    fn write(&self) -> Self::Form {
-        self.iter().map(Option::write).collect()
+    fn show(&self) -> Self::Shown<'_> {
+        self.iter().map(|item| item.show()).collect()
     }
 
     fn read(form: Self::Form) -> Self {
@@ -220,7 +240,7 @@ pub(super) mod plain {
         value: &T,
         to: S,
     ) -> Result<S::Ok, S::Error> {
-        value.write().serialize(to)
+        value.show().serialize(to)
     }
 
     pub(in super::super) fn deserialize<'de, T: Plain, D: Deserializer<'de>>(

@@ -126,6 +126,8 @@ impl Means {
         let client = Client::builder()
             .user_agent(concat!("switchhook/", env!("CARGO_PKG_VERSION")))
             .redirect(reqwest::redirect::Policy::none())
+            // Every request is one in the log; whether there is another is decided elsewhere.
+            .retry(reqwest::retry::never().max_retries_per_request(0))
             .no_proxy()
             .connect_timeout(config.connect_timeout)
             .pool_max_idle_per_host(config.idle_connections)
@@ -161,7 +163,8 @@ impl Means {
             (Some(target), Ok(())) => {
                 let body = delivery.body.clone();
                 let publish = self.nats.publish(&target, request.headers(), body, limit);
-                publish.await
+                // Apart, for what opens a connection is large, and every request would carry it about.
+                Box::pin(publish).await
             }
             (None, Ok(())) => self.exchange(request, now).await,
         };

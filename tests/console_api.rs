@@ -233,6 +233,62 @@ async fn an_endpoint_that_cannot_be_reached_is_named() {
     assert_eq!(listed.len(), 1, "{all:#}");
     assert_eq!(listed[0]["webhooks"], 2);
     assert_eq!(listed[0]["circuit_open"], false);
+
+    // The one that is in trouble stands on the first page, whatever its name.
+    let (_, first) = daemon
+        .api("GET", &format!("{path}?page_size=1"), None)
+        .await;
+    assert_eq!(first["data"][0]["endpoint"], dead);
+    let next = first["next_start_key"].as_str().unwrap();
+    assert_eq!(next, fine_one);
+    let second = format!("{path}?page_size=1&start_key={next}");
+    let (_, second) = daemon.api("GET", &second, None).await;
+    assert_eq!(second["data"][0]["endpoint"], fine_one);
+    assert!(second.get("next_start_key").is_none(), "{second}");
+    let nowhere = format!("{path}?start_key=nowhere");
+    assert_eq!(daemon.api("GET", &nowhere, None).await.0, 404);
+}
+
+#[tokio::test]
+async fn a_call_lists_what_matched_and_the_first_of_what_did_not() {
+    let gate = Gate::new();
+    let call = Script::subscribed()
+        .pass(&gate)
+        .events_of("bridge.plain.esl");
+    let switch = Switch::start([call]).await;
+    let home = Home::new(switch.port());
+    let daemon = home.serve().await;
+    let receiver = Receiver::start().await;
+    for index in 0..105 {
+        let mut hook = hook(&format!("other {index}"), &receiver.uri("/others"));
+        hook["numbers"] = json!(["+15550009999"]);
+        daemon.add_hook(hook).await;
+    }
+    daemon.add_hook(hook("mine", &receiver.uri("/mine"))).await;
+    gate.open();
+
+    let attempts = format!("{HOOKS}/attempts");
+    let sent = data(&daemon, &attempts, |list| *list != json!([])).await;
+    let call = sent[0]["call_id"].as_str().unwrap().to_owned();
+    let path = format!("/v2/accounts/default/calls/{call}/timeline");
+    let told = data(&daemon, &path, |told| told["hooks"][100]["matched"] == 3).await;
+    assert_eq!(told["hooks"][100]["name"], "mine");
+    assert_eq!(told["hooks"].as_array().unwrap().len(), 101);
+    assert_eq!(told["hooks_left_out"], 5);
+    let entries = told["timeline"].as_array().unwrap().iter();
+    let fact = entries
+        .flat_map(|entry| entry["facts"].as_array().unwrap())
+        .find(|fact| fact["hook_event"] == "channel_create")
+        .unwrap();
+    assert_eq!(fact["hooks"].as_array().unwrap().len(), 101);
+    assert_eq!(fact["hooks"][100]["verdict"], "matched");
+    assert_eq!(fact["hooks_left_out"], 5);
+
+    let mut explain = home.command(&["explain", &call]);
+    explain.env("SWITCHHOOK_API__LISTEN", daemon.address().to_string());
+    let output = explain.output().await.unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("and 5 more that did not match"), "{text}");
 }
 
 #[tokio::test]

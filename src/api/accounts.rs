@@ -180,21 +180,11 @@ fn paging(query: &Query) -> Result<Paging, Problem> {
 
 /// A page of accounts, which are few and come by id.
 fn page(accounts: Vec<StoredAccount>, paging: Paging) -> Result<Reply, Problem> {
-    let first = match &paging.start_key {
-        None => 0,
-        Some(start) => accounts
-            .iter()
-            .position(|account| *account.id == **start)
-            .ok_or_else(|| Problem::unknown_start_key(start))?,
-    };
-    let next = accounts.get(first + paging.size);
-    let next = next.map(|account| account.id.as_ref().to_owned());
-    let items = accounts.iter().skip(first).take(paging.size);
-    Ok(Reply::page(
-        items.map(|account| view(account).into()),
-        paging.start_key,
-        next,
-    ))
+    paging.of(
+        &accounts,
+        |account| &account.id,
+        |account| view(account).into(),
+    )
 }
 
 fn there(account: Option<StoredAccount>, scope: &Scope) -> Result<Reply, Problem> {

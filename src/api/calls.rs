@@ -21,6 +21,10 @@ use crate::trigger::Trigger;
 /// What has to be known to read the verdicts rightly.
 const NOTE: &str = "Hooks are judged as they are now: one that was changed since is marked changed_since. Facts that no hook of any account asks for are not worked out.";
 
+/// How many hooks that did not match are listed, of a fact and of the call: an account may have ten thousand, and
+/// what matched is listed in any case.
+const MOST_REFUSALS: usize = 100;
+
 pub(super) fn routes() -> Vec<Route> {
     vec![
         Route::get(
@@ -90,18 +94,23 @@ fn view(timeline: &Timeline, call_id: &str, hooks: &[Arc<Hook>], accounts: &Acco
         }
     }
     let facts = || entries.iter().flat_map(|entry| &entry.facts);
-    let summaries = hooks.iter().map(|hook| {
+    let mut refusals = Refusals::default();
+    let summaries = hooks.iter().filter_map(|hook| {
         let matched = facts()
             .filter(|told| Opinion::of(hook, told, accounts) == Opinion::Matched)
             .count();
+        if matched == 0 && !refusals.list_one() {
+            return None;
+        }
         let mut summary = hook.summary();
         summary.insert("matched".into(), json!(matched));
         summary.insert(
             "changed_since".into(),
             json!(facts().any(|told| told.is_before(hook))),
         );
-        Value::Object(summary)
+        Some(Value::Object(summary))
     });
+    let summaries = summaries.collect::<Vec<_>>();
     json!({
         "call_id": call_id,
         "call_uuid": root.as_deref(),
@@ -109,8 +118,25 @@ fn view(timeline: &Timeline, call_id: &str, hooks: &[Arc<Hook>], accounts: &Acco
         "legs": legs,
         "note": NOTE,
         "timeline": entries.iter().map(|entry| entry_view(entry, hooks, accounts)).collect::<Vec<_>>(),
-        "hooks": summaries.collect::<Vec<_>>(),
+        "hooks": summaries,
+        "hooks_left_out": refusals.left_out(),
     })
+}
+
+/// Counts the hooks that did not match, of which only the first are listed.
+#[derive(Default)]
+struct Refusals(usize);
+
+impl Refusals {
+    /// Counts one more; whether it is listed.
+    fn list_one(&mut self) -> bool {
+        self.0 += 1;
+        self.0 <= MOST_REFUSALS
+    }
+
+    fn left_out(&self) -> usize {
+        self.0.saturating_sub(MOST_REFUSALS)
+    }
 }
 
 /// An object without the fields that say nothing.
@@ -161,7 +187,13 @@ fn fact_view(told: &Told, hooks: &[Arc<Hook>], accounts: &Accounts) -> Value {
     let asking = hooks
         .iter()
         .filter(|hook| hook.settings.triggers.contains(fact.trigger));
-    let mut verdicts: Vec<Value> = asking.map(|hook| verdict(hook, told, accounts)).collect();
+    let mut refusals = Refusals::default();
+    let listed = asking.filter_map(|hook| {
+        let opinion = Opinion::of(hook, told, accounts);
+        let is_listed = opinion == Opinion::Matched || refusals.list_one();
+        is_listed.then(|| verdict(hook, &opinion, told))
+    });
+    let mut verdicts: Vec<Value> = listed.collect();
     // Those for one call only, and those of other accounts.
     let is_listed = |sent: &&Sent| hooks.iter().any(|hook| hook.id == sent.delivery.hook_id);
     let others = told.sent.iter().filter(|sent| !is_listed(sent));
@@ -193,11 +225,11 @@ fn fact_view(told: &Told, hooks: &[Arc<Hook>], accounts: &Accounts) -> Value {
             payload.as_object().map_or(Value::Null, some_object),
         ),
         ("hooks", Value::Array(verdicts)),
+        ("hooks_left_out", json!(refusals.left_out())),
     ])
 }
 
-fn verdict(hook: &Hook, told: &Told, accounts: &Accounts) -> Value {
-    let opinion = Opinion::of(hook, told, accounts);
+fn verdict(hook: &Hook, opinion: &Opinion, told: &Told) -> Value {
     let reason = opinion.reason(told);
     let sent = told.sent.iter();
     let mut own = sent.filter(|sent| sent.delivery.hook_id == hook.id);
@@ -248,6 +280,12 @@ fn timeline_schema() -> Value {
     let text = || json!({ "type": "string" });
     let some_text = || json!({ "type": ["string", "null"] });
     let number = || json!({ "type": "integer" });
+    let left_out = || {
+        json!({
+            "type": "integer", "minimum": 0,
+            "description": "How many more there are that did not match",
+        })
+    };
     let words = |words: &[&str]| json!({ "type": "string", "enum": words });
     let triggers: Vec<&str> = Trigger::ALL.iter().map(|trigger| trigger.id()).collect();
     let of = |properties: Value, required: &[&str]| json!({ "type": "object", "properties": properties, "required": required });
@@ -274,8 +312,9 @@ fn timeline_schema() -> Value {
         json!({
             "hook_event": words(&triggers), "call_id": text(), "account_id": text(), "call_type": text(),
             "reconciled": { "type": "boolean" }, "payload": { "type": "object" }, "hooks": list_of(hook),
+            "hooks_left_out": left_out(),
         }),
-        &["hook_event", "account_id", "hooks"],
+        &["hook_event", "account_id", "hooks", "hooks_left_out"],
     );
     let entry = of(
         json!({
@@ -288,7 +327,7 @@ fn timeline_schema() -> Value {
         json!({
             "call_id": text(), "call_uuid": some_text(), "account_id": some_text(),
             "legs": list_of(text()), "note": text(), "timeline": list_of(entry),
-            "hooks": list_of(json!({ "type": "object" })),
+            "hooks": list_of(json!({ "type": "object" })), "hooks_left_out": left_out(),
         }),
         &[
             "call_id",
@@ -298,6 +337,7 @@ fn timeline_schema() -> Value {
             "note",
             "timeline",
             "hooks",
+            "hooks_left_out",
         ],
     )
 }

@@ -10,7 +10,7 @@ use super::ApiState;
 use super::auth::Scope;
 use super::envelope::{Problem, Reply};
 use super::query::Query;
-use super::route::{Route, list_of};
+use super::route::Route;
 use crate::delivery::EndpointState;
 use crate::hook::Mistakes;
 
@@ -19,20 +19,21 @@ pub(super) fn routes() -> Vec<Route> {
         Route::get(
             "/v2/accounts/{account_id}/endpoints",
             list,
-            "Scheme, host and port that the webhooks of an account go to: what is under way, and whether connections come about",
+            "Scheme, host and port that the webhooks of an account go to, those to which no connection comes about first: what is under way, and whether connections come about",
         )
         .query(
             "circuit_open",
             "Only those to which connections do not come about, or only the others",
             json!({ "type": "boolean" }),
         )
-        .gives(list_of(endpoint_schema())),
+        .gives_pages_of(endpoint_schema()),
     ]
 }
 
 async fn list(State(api): State<ApiState>, scope: Scope, query: Query) -> Result<Reply, Problem> {
     let mut mistakes = Mistakes::default();
     let circuit_open = query.yes("circuit_open", &mut mistakes);
+    let paging = query.paging(&mut mistakes);
     Query::refuse(mistakes)?;
     let mut hooks: BTreeMap<Arc<str>, usize> = BTreeMap::new();
     for hook in api.registry.index().all() {
@@ -49,11 +50,17 @@ async fn list(State(api): State<ApiState>, scope: Scope, query: Query) -> Result
     let states: HashMap<&Arc<str>, &EndpointState> =
         states.iter().map(|state| (&state.name, state)).collect();
     let is_open = |name: &Arc<str>| states.get(name).is_some_and(|state| state.circuit_open);
-    let listed = hooks
-        .iter()
+    let mut listed: Vec<(Arc<str>, usize)> = hooks
+        .into_iter()
         .filter(|(name, _)| circuit_open.is_none_or(|wanted| wanted == is_open(name)))
-        .map(|(name, hooks)| view(name, *hooks, states.get(name).copied()));
-    Ok(Reply::new(listed.collect::<Value>()))
+        .collect();
+    // By name they are already.
+    listed.sort_by_key(|(name, _)| !is_open(name));
+    paging.of(
+        &listed,
+        |(name, _)| name,
+        |(name, hooks)| view(name, *hooks, states.get(name).copied()),
+    )
 }
 
 /// Nothing went to an endpoint lately that has no state.

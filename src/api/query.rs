@@ -2,8 +2,9 @@
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
+use serde_json::Value;
 
-use super::envelope::Problem;
+use super::envelope::{Problem, Reply};
 use crate::hook::Mistakes;
 use crate::time::Timestamp;
 
@@ -45,6 +46,27 @@ pub(super) struct Paging {
     pub(super) start_key: Option<String>,
     /// `page_size`.
     pub(super) size: usize,
+}
+
+impl Paging {
+    /// The page of a listing that is in memory, each item known by its `key`.
+    pub(super) fn of<T>(
+        self,
+        all: &[T],
+        key: impl Fn(&T) -> &str,
+        view: impl Fn(&T) -> Value,
+    ) -> Result<Reply, Problem> {
+        let first = match &self.start_key {
+            None => 0,
+            Some(start) => (all.iter())
+                .position(|item| key(item) == start)
+                .ok_or_else(|| Problem::unknown_start_key(start))?,
+        };
+        let next = all.get(first + self.size);
+        let next = next.map(|item| key(item).to_owned());
+        let items = all.iter().skip(first).take(self.size).map(view);
+        Ok(Reply::page(items, self.start_key, next))
+    }
 }
 
 impl Query {

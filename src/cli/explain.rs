@@ -168,6 +168,9 @@ fn text(timeline: &Value) -> String {
                     say(format!("{:21}  {}", "", tried(attempt)));
                 }
             }
+            if let Some(more) = left_out(fact) {
+                say(format!("{:19}  {more}", ""));
+            }
         }
     }
     say(String::new());
@@ -177,6 +180,9 @@ fn text(timeline: &Value) -> String {
     }
     for hook in hooks {
         say(summary(hook, entries));
+    }
+    if let Some(more) = left_out(timeline) {
+        say(more);
     }
     say(format!("\n{}", word(&timeline["note"])));
     text
@@ -188,6 +194,12 @@ fn name(index: usize) -> String {
         Ok(index @ 0..26) => char::from(b'A' + index).to_string(),
         _ => format!("L{}", index + 1),
     }
+}
+
+/// `and 400 more that did not match`, where not all are listed.
+fn left_out(listed: &Value) -> Option<String> {
+    let more = listed["hooks_left_out"].as_u64().filter(|more| *more > 0)?;
+    Some(format!("and {more} more that did not match"))
 }
 
 /// `"crm" matched: delivered`.

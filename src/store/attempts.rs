@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serializer;
@@ -210,15 +210,19 @@ pub struct Filter {
 /// A page of the log.
 #[derive(Debug, Clone, Default)]
 pub struct Page {
-    /// Newest first. There may be fewer than asked for, or none, and still a next page: a page looks at a
-    /// bounded number of rows.
+    /// Newest first. There may be fewer than asked for, or none, and still a next page: a page looks only for
+    /// so long.
     pub attempts: Vec<LoggedAttempt>,
     /// Where the next page starts; `None` on the last one.
     pub next: Option<i64>,
 }
 
-/// How many rows a page looks at before it leaves the rest to the next one.
-const MOST_LOOKED_AT: usize = 20_000;
+/// How many rows a page looks at in any case.
+const LEAST_LOOKED_AT: usize = 1_000;
+
+/// How long a page looks at more of them before it leaves the rest to the next one: of a million rows a filter may
+/// let none through.
+const LONGEST_LOOK: Duration = Duration::from_millis(100);
 
 /// How much later an attempt may be written down than it began: its time-outs, and a stalled disk. Beyond
 /// that the log's order is taken for the order of time.
@@ -247,15 +251,20 @@ pub fn page(
         None => Candidates::of_scope(conn, scope, start)?,
     };
     let mut page = Page::default();
+    let began = Instant::now();
     let mut looked_at = 0;
     while let Some(id) = candidates.next(conn)? {
-        if page.attempts.len() == size || looked_at == MOST_LOOKED_AT {
+        if page.attempts.len() == size {
             page.next = Some(id);
             break;
         }
         looked_at += 1;
         match filter.look(conn, id)? {
             Look::Wanted => page.attempts.extend(get(conn, id)?),
+            Look::Unwanted if looked_at >= LEAST_LOOKED_AT && began.elapsed() > LONGEST_LOOK => {
+                page.next = candidates.next(conn)?;
+                break;
+            }
             Look::Unwanted => {}
             Look::TooOld => break,
         }

@@ -28,7 +28,7 @@ pub struct HookStats {
     pub since: Option<Timestamp>,
     /// How long those took that were made, ascending.
     pub durations: Vec<Duration>,
-    /// The newest one that failed.
+    /// The newest of them that failed. A hook that has not failed for a million attempts is not searched further.
     pub last_error: Option<LoggedAttempt>,
 }
 
@@ -102,9 +102,10 @@ pub fn last_attempt(conn: &Connection, queue: i64) -> Result<Option<LoggedAttemp
 pub fn of_hook(conn: &Connection, queue: i64) -> Result<HookStats, StoreError> {
     let mut stats = HookStats::default();
     let mut statement = conn.prepare_cached(
-        "SELECT result, at, duration_us, status IS NOT NULL OR client_error IS NOT NULL
+        "SELECT result, at, duration_us, status IS NOT NULL OR client_error IS NOT NULL, id
          FROM attempts INDEXED BY attempts_by_queue WHERE queue = ? ORDER BY id DESC LIMIT ?",
     )?;
+    let mut last_failed = None;
     let mut rows = statement.query(params![queue, WINDOW as i64])?;
     while let Some(row) = rows.next()? {
         let result: String = row.get(0)?;
@@ -114,7 +115,10 @@ pub fn of_hook(conn: &Connection, queue: i64) -> Result<HookStats, StoreError> {
             Some(AttemptResult::Success) => stats.sent += 1,
             Some(AttemptResult::Skipped) => stats.skipped += 1,
             Some(AttemptResult::Expired) => stats.expired += 1,
-            Some(AttemptResult::Failure) | None => stats.failed += 1,
+            Some(AttemptResult::Failure) | None => {
+                stats.failed += 1;
+                last_failed = last_failed.or(Some(row.get(4)?));
+            }
         }
         if row.get(3)? {
             let micros: i64 = row.get(2)?;
@@ -124,14 +128,7 @@ pub fn of_hook(conn: &Connection, queue: i64) -> Result<HookStats, StoreError> {
         }
     }
     stats.durations.sort_unstable();
-    let last: Option<i64> = conn
-        .prepare_cached(
-            "SELECT id FROM attempts INDEXED BY attempts_by_queue
-             WHERE queue = ? AND result = 'failure' ORDER BY id DESC LIMIT 1",
-        )?
-        .query_row([queue], |row| row.get(0))
-        .optional()?;
-    if let Some(id) = last {
+    if let Some(id) = last_failed {
         stats.last_error = attempts::get(conn, id)?;
     }
     Ok(stats)

@@ -53,6 +53,15 @@ await story(async ({ page }) => {
   await page.getByText("Which calls").click();
   await page.getByRole("button", { name: "+15557770000" }).click();
   await until(async () => (await page.getByLabel("My numbers").inputValue()) === "+15557770000", "the account's number is put in");
+  // What is asked goes with the address that it was asked for.
+  await page.goBack();
+  const question = page.getByRole("dialog").getByText("The changes in the form are lost");
+  await question.waitFor();
+  await page.goForward();
+  await question.waitFor({ state: "detached" });
+  check((await page.getByLabel("Name", { exact: true }).inputValue()) === "not saved", "the form is as it was");
+  await page.getByRole("button", { name: "Sign out" }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Cancel" }).click();
   await account.selectOption("default");
   await page.getByRole("dialog").getByRole("button", { name: "Cancel" }).click();
   await until(async () => (await account.inputValue()) === big.id, "the account is the same");

@@ -1,7 +1,14 @@
 // Every view in both colour schemes, on a phone and on a wide screen: axe finds nothing, nothing sticks out at the
 // side, and there is a picture of it.
 
-import { accessible, check, go, shot, signIn, story, until } from "./browser.mjs";
+import { BASE, TOKEN, accessible, check, go, shot, signIn, story, until } from "./browser.mjs";
+
+const added = await fetch(new URL("/v2/accounts/default/webhooks", BASE), {
+  method: "PUT",
+  headers: { "X-Auth-Token": TOKEN, "Content-Type": "application/json" },
+  body: JSON.stringify({ data: { name: "A".repeat(120), uri: `http://127.0.0.1:9/${"x".repeat(2000)}`, hook: "webhook_disabled", enabled: false } }),
+});
+const endless = (await added.json()).data.id;
 
 for (const colorScheme of ["light", "dark"]) {
   for (const width of [360, 1600]) {
@@ -12,6 +19,9 @@ for (const colorScheme of ["light", "dark"]) {
 async function look(page, kind) {
   const seen = async (name) => {
     await accessible(page, `${name} (${kind})`);
+    await fits(name);
+  };
+  const fits = async (name) => {
     const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
     check(wide <= 0, `${name} (${kind}) is ${wide} px too wide`);
     await shot(page, `${name}-${kind}`);
@@ -34,6 +44,11 @@ async function look(page, kind) {
   await page.getByRole("link", { name: "CRM", exact: true }).click();
   await page.getByText("95 % within").waitFor();
   await seen("webhook");
+
+  // A name without a space and an address of the greatest length have room.
+  await go(page, `#/webhooks/${endless}`);
+  await page.getByRole("heading", { name: "AAAA" }).waitFor();
+  await fits("endless");
 
   await go(page, "#/webhooks/new");
   await page.getByRole("heading", { name: "Add webhook" }).waitFor();

@@ -1,7 +1,7 @@
 // An operator's first hour: a webhook is added, tested, seen at work, its receiver breaks and comes back, and what was
 // missed is sent again.
 
-import { accessible, check, go, shot, signIn, story, until } from "./browser.mjs";
+import { BASE, TOKEN, accessible, check, go, shot, signIn, story, until } from "./browser.mjs";
 import { Receiver } from "./receiver.mjs";
 
 const receiver = await Receiver.listen();
@@ -11,10 +11,12 @@ await story(async ({ page }) => {
   await page.getByRole("link", { name: "Add webhook" }).click();
   await page.getByRole("heading", { name: "Add webhook" }).waitFor();
 
-  // Nothing is filled in: each field says so.
+  // Nothing is filled in: each field says so, and the first one waits to be.
+  const mistake = (field) => page.locator(`[data-field="${field}"] .error`);
   await page.getByRole("button", { name: "Add webhook" }).click();
-  await page.getByText("Give it a name").waitFor();
-  await page.getByText("Say where it is sent").waitFor();
+  await mistake("name").getByText("Field is required but missing").waitFor();
+  await mistake("uri").getByText("Field is required but missing").waitFor();
+  await until(() => page.getByLabel("Name", { exact: true }).evaluate((one) => one === document.activeElement), "the name has the focus");
   await accessible(page, "a form with mistakes");
 
   // The server has the last word, and it is shown at the field.
@@ -25,7 +27,6 @@ await story(async ({ page }) => {
   await page.getByText("Which calls").click();
   await page.getByLabel("My numbers").fill("+15557770000\nnobody");
   await page.getByRole("button", { name: "Add webhook" }).click();
-  const mistake = (field) => page.locator(`[data-field="${field}"] .error`);
   await mistake("uri").getByText("http, https or nats").waitFor();
   await mistake("failover_uri").getByText("user name").waitFor();
   await mistake("numbers").getByText("“nobody”: Value must be a number").waitFor();
@@ -148,10 +149,24 @@ await story(async ({ page }) => {
   await page.getByRole("dialog").getByText("The changes in the form are lost").waitFor();
   await page.getByRole("dialog").getByRole("button", { name: "Cancel" }).click();
   await until(async () => (await page.evaluate(() => location.hash)) === `#/webhooks/${id}`, "the address is the form's again");
+
+  // Switched off meanwhile, it is not switched on by saving; and what somebody else has saved is not lost unasked.
+  const elsewhere = (data) => fetch(new URL(`/v2/accounts/default/webhooks/${id}`, BASE), {
+    method: "PATCH",
+    headers: { "X-Auth-Token": TOKEN, "Content-Type": "application/json" },
+    body: JSON.stringify({ data }),
+  });
+  await page.getByRole("button", { name: "More" }).click();
+  await page.getByRole("menuitem", { name: "Switch off" }).click();
+  await until(async () => !(await page.getByLabel("On", { exact: true }).isChecked()), "the form follows");
+  await elsewhere({ name: "Shop 2" });
   await save.click();
+  await page.getByRole("dialog").getByText("changed elsewhere").waitFor();
+  await page.getByRole("dialog").getByRole("button", { name: "Replace" }).click();
   await page.getByText("Saved.").waitFor();
   await page.reload();
   await until(async () => (await page.getByLabel("Description").inputValue()) === "The shop's orders", "the change is there");
+  await page.getByRole("heading", { name: "Shop Off" }).waitFor();
 
   await page.getByRole("button", { name: "More" }).click();
   await page.getByRole("menuitem", { name: "Delete" }).click();

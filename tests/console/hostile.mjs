@@ -4,7 +4,9 @@
 import { BASE, TOKEN, check, go, shot, signIn, story, until } from "./browser.mjs";
 import { Receiver } from "./receiver.mjs";
 
-const NAME = '"><script>alert(2)</script><b>bold</b>';
+// With a mark that would turn round all that stands behind it: a number read from the other end is another one.
+const NAME = '"><script>alert(2)</script><b>bold</b>\u202e';
+const SHOWN = NAME.replace("\u202e", "\ufffd");
 const receiver = await Receiver.listen();
 
 await story(async ({ page }) => {
@@ -17,6 +19,7 @@ await story(async ({ page }) => {
     check(asked === null, `${where}: the page said ${asked}`);
     const foreign = await page.evaluate(() => [...document.querySelectorAll("script:not([src]), b, img:not([src='/assets/icon.svg']), [onerror]")].map((one) => one.outerHTML));
     check(foreign.length === 0, `${where}: ${foreign}`);
+    check(!(await page.evaluate(() => document.body.innerText)).includes("\u202e"), `${where}: text is turned round`);
   };
   const added = await fetch(new URL("/v2/accounts/default/webhooks", BASE), {
     method: "PUT",
@@ -27,7 +30,7 @@ await story(async ({ page }) => {
   const { id } = (await added.json()).data;
 
   await signIn(page);
-  await page.getByText(NAME).first().waitFor();
+  await page.getByText(SHOWN).first().waitFor();
   await harmless("webhooks");
 
   await go(page, "#/live");
@@ -38,7 +41,7 @@ await story(async ({ page }) => {
   await shot(page, "live");
   await go(page, await call.getAttribute("href"));
   await page.getByText("Channel create").first().waitFor();
-  await page.getByText(NAME).first().waitFor();
+  await page.getByText(SHOWN).first().waitFor();
   await harmless("call");
   await shot(page, "call");
 

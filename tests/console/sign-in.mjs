@@ -17,6 +17,16 @@ await story(async ({ page }) => {
   await page.reload();
   await page.getByRole("heading", { name: "Webhooks", level: 1 }).waitFor();
 
+  // A daemon that has its hands full does not end the session.
+  const busy = { status: 503, contentType: "application/json", body: '{"status": "error", "message": "datastore_fault", "data": {"message": "The store is busy"}}' };
+  await page.route("**/v2/accounts?*", (route) => route.fulfill(busy));
+  await page.reload();
+  await page.getByText("The store is busy").waitFor();
+  await accessible(page, "a console that cannot begin");
+  await page.unroute("**/v2/accounts?*");
+  await page.getByRole("button", { name: "Try again" }).click();
+  await page.getByRole("heading", { name: "Webhooks", level: 1 }).waitFor();
+
   await page.getByRole("button", { name: "Sign out" }).click();
   await page.getByRole("heading", { name: "Sign in" }).waitFor();
   check(!(await page.evaluate(() => JSON.stringify(sessionStorage))).includes(TOKEN), "the token outlives signing out");

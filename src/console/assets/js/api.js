@@ -24,6 +24,9 @@ export class ApiError extends Error {
   }
 }
 
+/** Nobody answers. */
+export const unreachable = () => new ApiError(0, "switchhook cannot be reached. Is it running?");
+
 let whenSignedOut = () => {};
 
 export const api = {
@@ -90,7 +93,7 @@ async function request(method, path, data, { signal } = {}) {
     response = await fetch(path, init);
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new ApiError(0, "switchhook cannot be reached. Is it running?");
+    throw unreachable();
   }
   if (!response.ok && !(response.status === 503 && path === "/health/ready")) throw await problem(response);
   return response.json();

@@ -1,10 +1,10 @@
 // The page: signing in, the frame around the views, and what each view is given.
 
-import { ApiError, api } from "./api.js";
+import { ApiError, api, unreachable } from "./api.js";
 import { fill, h } from "./dom.js";
 import { hangUp, watch } from "./feed.js";
 import { follow } from "./router.js";
-import { button, confirm, empty, failure, icon, link, toast, waiting } from "./ui.js";
+import { button, closeDialogs, confirm, empty, failure, icon, link, toast, waiting } from "./ui.js";
 import { signIn } from "./views/signin.js";
 
 const ACCOUNT = "switchhook.account";
@@ -53,7 +53,7 @@ function leave() {
   house = null;
   router.leave();
   hangUp();
-  document.querySelectorAll("dialog").forEach((open) => open.close());
+  closeDialogs("dialog");
 }
 
 function askForToken(message) {
@@ -69,6 +69,22 @@ function askForToken(message) {
     }
   } }));
   document.querySelector("input").focus();
+}
+
+/** Enters with the token of the session, which is not thrown away because the daemon has its hands full. */
+async function resume() {
+  try {
+    await enter();
+  } catch (error) {
+    const turnedAway = { 401: "The token is not valid any more.", 403: error.message }[error.status];
+    if (turnedAway) {
+      api.signOut();
+      askForToken(turnedAway);
+    } else {
+      const heading = h("h1", { class: "brand" }, h("img", { src: "/assets/icon.svg", alt: "", width: "34", height: "34" }), "switchhook");
+      fill(document.body, h("main", { class: "signin" }, heading, failure(error, button("Try again", { class: "small", onclick: resume }))));
+    }
+  }
 }
 
 /** Shows the house, where the token opens it. */
@@ -111,7 +127,8 @@ function frame(accounts, account) {
     sessionStorage.setItem(ACCOUNT, house.account.id);
     return goes;
   });
-  const signOut = button("Sign out", { class: "small", onclick: () => {
+  const signOut = button("Sign out", { class: "small", onclick: async () => {
+    if (!(await router.mayLeave())) return;
     stop();
     api.signOut();
     askForToken();
@@ -136,17 +153,26 @@ async function show({ route, params, query }) {
   if (!house) return null;
   document.title = `${route.title} · switchhook`;
   for (const entry of house.entries) {
-    if (entry.dataset.nav === route.nav) entry.setAttribute("aria-current", "page");
-    else entry.removeAttribute("aria-current");
+    if (entry.dataset.nav === route.nav) {
+      entry.setAttribute("aria-current", "page");
+      // On a phone the menu may be wider than the screen.
+      entry.scrollIntoView({ block: "nearest", inline: "nearest" });
+    } else entry.removeAttribute("aria-current");
   }
   const root = h("div", { class: "view" }, waiting());
+  const held = house.main.contains(document.activeElement);
   fill(house.main, root);
+  // Who followed a link of the view before is told of the new one, and goes on in it.
+  if (held) house.main.focus({ preventScroll: true });
   scrollTo(0, 0);
   const go = (path) => {
     location.hash = path.replace(/^#?/, "#");
   };
   try {
-    const view = await route.view();
+    const view = await route.view().catch((error) => {
+      console.error(error);
+      throw unreachable();
+    });
     return await view.mount(root, { api, account: house.account, params, query, toast, confirm, go });
   } catch (error) {
     if (error.status === 401) return null;
@@ -181,11 +207,5 @@ api.onSignedOut(() => {
   api.signOut();
   askForToken("The token is not valid any more.");
 });
-if (api.token) {
-  enter().catch((error) => {
-    api.signOut();
-    askForToken(error.status === 401 ? "The token is not valid any more." : error.message);
-  });
-} else {
-  askForToken();
-}
+if (api.token) resume();
+else askForToken();

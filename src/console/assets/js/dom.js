@@ -2,6 +2,9 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 
+/** Characters that turn the direction of what stands behind them: in a caller's name, of the number behind it. */
+const TURNING = /[\u202a-\u202e\u2066-\u2069]/g;
+
 /** An element. `props`: `class`, `on*` listeners, properties that only exist as such (`value`, `checked` …), all
  *  else attributes; null, undefined and false leave one out, true sets an empty one. Children: nodes, texts,
  *  lists of them; null and false are left out. */
@@ -31,7 +34,7 @@ function add(element, children) {
   for (const child of children) {
     if (child === null || child === undefined || child === false) continue;
     if (Array.isArray(child)) add(element, child);
-    else element.append(child);
+    else element.append(typeof child === "string" ? child.replace(TURNING, "\ufffd") : child);
   }
 }
 

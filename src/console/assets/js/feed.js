@@ -9,7 +9,8 @@ const watchers = new Set();
 let stopped = null;
 let lastId = null;
 
-/** Calls `on(kind, data)` for what happens from now on, and `on("state", {connected})`; the answer ends that. */
+/** Calls `on(kind, data)` for what happens from now on, and `on("state", {connected})`; the answer ends that. What
+ *  happened while it was not connected was missed. */
 export function watch(on) {
   watchers.add(on);
   if (!stopped) {

@@ -18,7 +18,10 @@ const GROUPS = [
 const OWN = ["name", "description", "hook", "uri", "http_verb", "format", "retries", "timeout_ms", "failover_uri", "expires_seconds", "ordering", "rate_limit", "call_types", "numbers", "modifiers", "timezone", "include_internal_legs", "include_subaccounts", "custom_request_headers", "custom_data", "enabled"];
 const READ_ONLY = ["id", "created", "modified", "has_secret", "previous_secret_until"];
 
-/** `{element, read, show, dirty, saved, changed, mistakes}` of a webhook, or of a new one. */
+/** All of a webhook that a form opened on it would replace, but for its being on or off. */
+const content = (hook) => JSON.stringify(Object.entries(hook).filter(([key]) => ![...READ_ONLY, "enabled", "disable_reason"].includes(key)));
+
+/** `{element, read, show, switched, dirty, isOutdated, saved, changed, mistakes}` of a webhook, or of a new one. */
 export function form({ hook, account, catalogue, examples, onchange }) {
   let original = hook ?? {};
   let controls;
@@ -44,7 +47,15 @@ export function form({ hook, account, catalogue, examples, onchange }) {
       show(shown);
       onchange();
     },
+    /** Takes over that it was switched on or off, whatever else stands in the form. */
+    switched(on) {
+      controls.enabled.checked = on;
+      before = JSON.stringify({ ...JSON.parse(before), enabled: on });
+      onchange();
+    },
     changed,
+    /** Whether what is stored is no longer what the form was opened with. */
+    isOutdated: (stored) => content(stored) !== content(original),
     dirty: () => JSON.stringify(controls.read().document) !== before,
     saved() {
       before = JSON.stringify(controls.read().document);
@@ -163,10 +174,10 @@ function build(hook, { account, catalogue, examples, changed }) {
     const atOnce = count(burst);
     const chosen = secretKind.value;
     const written = {
-      name: value(name),
+      name: value(name) || null,
       description: value(description) || null,
       hook: wanted.read(),
-      uri: value(uri),
+      uri: value(uri) || null,
       http_verb: verb.control.value,
       format: format.control.value,
       retries: Number(retries.control.value),
@@ -188,9 +199,6 @@ function build(hook, { account, catalogue, examples, changed }) {
       ...(chosen === "own" && { secret: value(ownSecret) }),
       ...(chosen === "none" && !isNew && { secret: null }),
     };
-    if (!written.name) mistakes.name = "Give it a name";
-    if (!written.uri) mistakes.uri = "Say where it is sent";
-    if (Array.isArray(written.hook) && written.hook.length === 0) mistakes.hook = "Choose at least one";
     return { document: written, mistakes };
   }
   function refresh() {
@@ -200,7 +208,7 @@ function build(hook, { account, catalogue, examples, changed }) {
     sample.show(written);
   }
   refresh();
-  return { element: [sheet, sample.element], read, sample: refresh };
+  return { element: [sheet, sample.element], read, sample: refresh, enabled: enabled.control };
 }
 
 const lines = (said) => said.split(/[\n,;]+/).map((line) => line.trim()).filter(Boolean);
@@ -263,8 +271,8 @@ function samplePanel(examples) {
   function draw() {
     const payload = { ...(examples[which.value] ?? {}), ...last.custom_data };
     const isGet = last.http_verb === "get";
-    line.textContent = `${last.http_verb.toUpperCase()} ${last.uri || "https://…"}${isGet ? "?…" : ""}`;
-    body.textContent = isGet || last.format !== "json" ? formText(payload) : JSON.stringify(payload, null, 2);
+    fill(line, `${last.http_verb.toUpperCase()} ${last.uri || "https://…"}${isGet ? "?…" : ""}`);
+    fill(body, isGet || last.format !== "json" ? formText(payload) : JSON.stringify(payload, null, 2));
   }
   return {
     element,

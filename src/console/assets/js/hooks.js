@@ -109,5 +109,5 @@ export function reveal(secret, more) {
         field({ label: "Secret", control: shown }), more && h("p", { class: "hint" }, more)),
       h("footer", {}, copy, button("I have kept it", { class: "primary", onclick: () => close() })),
     ];
-  });
+  }, { lasting: true });
 }

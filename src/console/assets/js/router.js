@@ -2,6 +2,8 @@
 // `mayLeave()`: true, or a promise of it, where nothing is lost by going elsewhere; and `dirty()`, which the browser
 // asks before it closes the page.
 
+import { closeDialogs } from "./ui.js";
+
 /** `path`: `:name` becomes `ctx.params.name`. `nav`: the entry of the menu that is lit. */
 export const ROUTES = [
   { path: "/webhooks", nav: "webhooks", title: "Webhooks", view: () => import("./views/webhooks.js") },
@@ -50,11 +52,16 @@ export function follow(show, lost) {
   let at = null;
   let turn = 0;
 
+  /** Whether nothing is lost by leaving what is shown; asks where something is. */
+  const mayLeave = async () => !current?.mayLeave || current.mayLeave();
+
   async function arrive() {
+    // What was asked or shown belongs to the address before.
+    closeDialogs();
     const hash = location.hash;
     if (hash === at) return;
     const mine = ++turn;
-    if (current?.mayLeave && !(await current.mayLeave())) {
+    if (!(await mayLeave())) {
       if (mine === turn) history.replaceState(null, "", at);
       return;
     }
@@ -76,9 +83,10 @@ export function follow(show, lost) {
   });
   return {
     arrive,
+    mayLeave,
     /** Shows an address anew, as after a change of account; false where the view did not want to go. */
     async again(hash = location.hash) {
-      if (current?.mayLeave && !(await current.mayLeave())) return false;
+      if (!(await mayLeave())) return false;
       current?.unmount?.();
       current = null;
       at = null;

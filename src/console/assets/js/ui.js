@@ -27,6 +27,7 @@ export const link = (text, href, props = {}) => h("a", { href, ...props }, text)
 
 /** Does `work` while the button cannot be pressed again; the answer, or undefined where `onError` took a failure. */
 export async function busy(pressed, work, onError) {
+  const held = document.activeElement === pressed;
   pressed.disabled = true;
   pressed.setAttribute("aria-busy", "true");
   try {
@@ -37,6 +38,8 @@ export async function busy(pressed, work, onError) {
   } finally {
     pressed.disabled = false;
     pressed.removeAttribute("aria-busy");
+    // A button that cannot be pressed loses the focus.
+    if (held && document.activeElement === document.body) pressed.focus();
   }
 }
 
@@ -53,12 +56,13 @@ export const icon = (name) => s("svg", { class: "icon", viewBox: "0 0 24 24", "a
 
 // --- dialogs -----------------------------------------------------------------------------------------------------
 
-/** Opens a dialog; `build(close)` gives its content. The promise is what it was closed with, undefined by Escape. */
-export function dialog(title, build, { wide = false } = {}) {
+/** Opens a dialog; `build(close)` gives its content. The promise is what it was closed with, undefined by Escape.
+ *  A `lasting` one stays open where the address changes. */
+export function dialog(title, build, { wide = false, lasting = false } = {}) {
   return new Promise((done) => {
     const titleId = newId("dialog");
     let result;
-    const box = h("dialog", { class: wide ? "wide" : "", "aria-labelledby": titleId });
+    const box = h("dialog", { class: `${wide ? "wide" : ""} ${lasting ? "lasting" : ""}`, "aria-labelledby": titleId });
     const close = (value) => {
       result = value;
       box.close();
@@ -74,13 +78,16 @@ export function dialog(title, build, { wide = false } = {}) {
   });
 }
 
+/** Closes what is open; what is shown only once is left open by a change of address. */
+export const closeDialogs = (which = "dialog:not(.lasting)") => document.querySelectorAll(which).forEach((open) => open.close());
+
 /** Asks; true where `ok` was pressed. */
 export async function confirm({ title, text, ok = "OK", danger = false }) {
   const answer = await dialog(title, (close) => [
     h("div", { class: "body" }, typeof text === "string" ? h("p", {}, text) : text),
     h("footer", {},
-      button("Cancel", { onclick: () => close(false) }),
-      button(ok, { class: danger ? "danger" : "primary", onclick: () => close(true), autofocus: true })),
+      button("Cancel", { onclick: () => close(false), autofocus: danger }),
+      button(ok, { class: danger ? "danger" : "primary", onclick: () => close(true), autofocus: !danger })),
   ]);
   return answer === true;
 }
@@ -118,7 +125,7 @@ export function field({ label, hint, control, name, class: extra = "" }) {
   element.control = control;
   element.mistake = (text) => {
     error.hidden = !text;
-    error.textContent = text ?? "";
+    fill(error, text ?? "");
     if (text) control.setAttribute("aria-invalid", "true");
     else control.removeAttribute("aria-invalid");
     describe();
@@ -147,7 +154,7 @@ export function group({ label, hint, name }, ...children) {
     h("legend", {}, label), hint && h("p", { class: "hint", id: hintId }, hint), children, error);
   element.mistake = (text) => {
     error.hidden = !text;
-    error.textContent = text ?? "";
+    fill(error, text ?? "");
   };
   return element;
 }
@@ -300,12 +307,19 @@ export function table({ label, columns, load, row = () => ({}), none, onPage = (
   let starts = [null];
   let next = null;
   let turn = 0;
+  // Whether it goes on by itself where a page has nothing.
+  let seeking = false;
 
   async function show() {
     const mine = ++turn;
     try {
-      const page = await load(starts.at(-1));
+      let page = await load(starts.at(-1));
+      while (seeking && mine === turn && page.items.length === 0 && page.next !== null) {
+        starts[starts.length - 1] = page.next;
+        page = await load(page.next);
+      }
       if (mine !== turn) return;
+      seeking = false;
       next = page.next;
       draw(page.items);
     } catch (error) {
@@ -319,9 +333,9 @@ export function table({ label, columns, load, row = () => ({}), none, onPage = (
     }
   }
   function draw(items) {
-    // A page looks at so many rows and no more: with a filter, what is wanted may come further back.
-    if (items.length === 0 && next !== null) fill(place, empty("Nothing so far", "Nothing fits among those that were looked at.", button("Look further back", { onclick: () => step(1) })));
-    else if (items.length === 0 && starts.length === 1) fill(place, none());
+    // A page is looked for only for so long: with a filter, what is wanted may come further back.
+    if (items.length === 0 && next !== null) fill(place, empty("Nothing so far", "Nothing fits among those that were looked at.", button("Look further back", { onclick: seek })));
+    else if (items.length === 0) fill(place, starts.length === 1 ? none() : empty("Nothing more", "That was the last of it."));
     else {
       const cells = (item) => columns.map((column) => h("td", { role: "cell", class: column.class, "data-title": column.title }, column.cell(item)));
       fill(body, items.map((item) => h("tr", { role: "row", ...row(item) }, cells(item))));
@@ -333,6 +347,16 @@ export function table({ label, columns, load, row = () => ({}), none, onPage = (
     where.textContent = `Page ${starts.length}`;
     onPage(items);
   }
+  /** Goes back until there is something, or somebody has had enough. */
+  function seek() {
+    seeking = true;
+    const stop = button("Stop", { onclick: () => {
+      seeking = false;
+    } });
+    fill(place, empty("Looking further back …", null, stop));
+    stop.focus();
+    return step(1);
+  }
   function step(by) {
     if (by > 0) starts.push(next);
     else starts.pop();
@@ -341,6 +365,7 @@ export function table({ label, columns, load, row = () => ({}), none, onPage = (
   element.refresh = show;
   element.restart = () => {
     starts = [null];
+    seeking = false;
     return show();
   };
   /** Whether the page shown is the first. */

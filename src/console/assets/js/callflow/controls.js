@@ -141,7 +141,7 @@ function withRoomForMistakes(element) {
   element.append(error);
   element.mistake = (text) => {
     error.hidden = !text;
-    error.textContent = text;
+    fill(error, text);
   };
   return element;
 }

@@ -31,7 +31,7 @@ export async function mount(root, ctx) {
       { title: "Webhook", class: "wide", cell: (one) => (names.get(one.hook_id) ? link(names.get(one.hook_id), to("webhooks", one.hook_id)) : h("span", { class: "soft" }, "deleted, or for one call only")) },
       { title: "Call", cell: (one) => one.call_id && link(h("span", { class: "mono" }, one.call_id.slice(0, 8)), to("calls", one.call_id), { "aria-label": `Call ${one.call_id}` }) },
       { title: "Try", class: "right", cell: (one) => `${one.attempt}${one.retries_left && one.result !== "success" ? ` (${one.retries_left} left)` : ""}` },
-      { title: "Took", class: "right", cell: (one) => duration(one.duration_ms) },
+      { title: "Took", class: "right nowrap", cell: (one) => duration(one.duration_ms) },
       { title: "Actions", class: "right quiet-title", cell: (one) => button("Look", { class: "small", "aria-label": `Look at attempt ${one.id}`, onclick: () => look(one) }) },
     ],
     load: async (start) => {
@@ -85,7 +85,7 @@ export async function mount(root, ctx) {
     list.refresh();
   }, 1000);
   const stop = watch((kind, data) => {
-    if (kind === "attempt" && (!webhook || data.hook_id === webhook)) stale = true;
+    if (kind === "state" ? data.connected : kind === "attempt" && (!webhook || data.hook_id === webhook)) stale = true;
   });
   return { unmount: () => {
     clearInterval(refresher);

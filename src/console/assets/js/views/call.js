@@ -3,12 +3,13 @@
 import { of, triggerNames } from "../catalogue.js";
 import { fill, h } from "../dom.js";
 import { resultBadge, outcome } from "../exchange.js";
-import { duration, exactTime, instant } from "../format.js";
+import { duration, exactTime, instant, number } from "../format.js";
 import { to } from "../router.js";
 import { badge, button, empty, link } from "../ui.js";
 
 const STATES = { delivered: "good", pending: "info", failed: "bad", gone: "quiet", expired: "warn", skipped: "warn" };
 const ABOUT_MOST = 8;
+const FEW = 8;
 
 export async function mount(root, ctx) {
   const { account, api, params } = ctx;
@@ -47,7 +48,7 @@ export async function mount(root, ctx) {
           ...summary(told))),
       h("ol", { class: "timeline" }, shown.map((entry) => drawEntry(entry, letter(entry.call_id)))),
       told.hooks.length > 0 && h("section", { class: "card stack tight" }, h("h2", {}, "Webhooks of the account"),
-        h("ul", { class: "plain" }, told.hooks.map((hook) => h("li", {}, link(hook.name, to("webhooks", hook.id)), ": ", hook.matched === 0 ? h("span", { class: "soft" }, "nothing matched") : `${hook.matched} matched`, hook.changed_since && " ", hook.changed_since && badge("changed since", "warn"))))),
+        few(matchedFirst(told.hooks, ({ matched }) => matched > 0).map(drawHook), told.hooks_left_out)),
       h("p", { class: "soft small-text" }, told.note));
   }
 
@@ -64,7 +65,11 @@ export async function mount(root, ctx) {
     return h("div", { class: "fact" },
       h("h2", {}, names.get(fact.hook_event) ?? fact.hook_event, fact.reconciled && " ", fact.reconciled && badge("worked out after a gap", "warn")),
       fact.hooks.length === 0 && h("p", { class: "soft small-text" }, "No webhook asks for it."),
-      h("ul", { class: "plain" }, fact.hooks.map(drawVerdict)));
+      few(matchedFirst(fact.hooks, ({ verdict }) => verdict === "matched").map(drawVerdict), fact.hooks_left_out));
+  }
+
+  function drawHook(hook) {
+    return h("li", {}, link(hook.name, to("webhooks", hook.id)), ": ", hook.matched === 0 ? h("span", { class: "soft" }, "nothing matched") : `${hook.matched} matched`, hook.changed_since && " ", hook.changed_since && badge("changed since", "warn"));
   }
 
   function drawVerdict(hook) {
@@ -82,6 +87,16 @@ export async function mount(root, ctx) {
       h("div", { class: "actions" }, raw, reload, link("Its attempts", `#/attempts?call=${encodeURIComponent(params.id)}`, { class: "button" }))),
     place);
   await load();
+}
+
+const matchedFirst = (hooks, matched) => hooks.toSorted((a, b) => matched(b) - matched(a));
+
+/** A list of which the first few are seen at once; `leftOut` more the server has not told. */
+function few(items, leftOut) {
+  const list = (some) => h("ul", { class: "plain" }, some);
+  const rest = items.slice(FEW);
+  if (rest.length === 0) return list(items);
+  return [list(items.slice(0, FEW)), h("details", { class: "more" }, h("summary", {}, `${number(rest.length + leftOut)} more`), list(rest), leftOut > 0 && h("p", { class: "soft small-text" }, `and ${number(leftOut)} that did not match`))];
 }
 
 const text = (value) => (typeof value === "string" ? value : JSON.stringify(value));
@@ -102,7 +117,7 @@ function summary(told) {
   }
   const line = (title, ...parts) => {
     const said = parts.filter((part) => part !== undefined && part !== null && part !== "");
-    return said.length ? [h("dt", {}, title), h("dd", {}, said.join(" · "))] : [];
+    return said.length ? [h("dt", {}, title), h("dd", {}, said.map((part, index) => [index > 0 && " · ", h("bdi", {}, String(part))]))] : [];
   };
   return [
     ...line("From", seen.caller_id_name, seen.caller_id_number),

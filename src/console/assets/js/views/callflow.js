@@ -43,7 +43,7 @@ export async function mount(root, ctx) {
   function tell() {
     tryIt.disabled = !save.isStored || !editor.flow;
     tryIt.title = save.isStored ? "" : "Save it first";
-    heading.textContent = editor.callflow.name || (save.isStored ? "Without a name" : "New callflow");
+    fill(heading, editor.callflow.name || (save.isStored ? "Without a name" : "New callflow"));
     if (name.control.value !== editor.callflow.name) name.control.value = editor.callflow.name;
   }
   /** What is wrong with the callflow itself; its numbers say that themselves. */
@@ -52,7 +52,7 @@ export async function mount(root, ctx) {
     name.mistake(its?.join(" "));
     const texts = Object.entries(fields).filter(([at]) => !at.startsWith("numbers")).map(([at, messages]) => `${at}: ${messages.join(" ")}`);
     wrong.hidden = texts.length === 0;
-    wrong.textContent = texts.join(" ");
+    fill(wrong, texts.join(" "));
   }
 
   editor.addEventListener("change", tell);

@@ -34,9 +34,9 @@ export async function mount(root, ctx) {
   async function look() {
     try {
       up = await api.get(of(account, "channels"));
-      for (const leg of up) if (leg.is_root_leg) parties.set(leg.call_uuid, `${caller(leg)} → ${leg.destination_number ?? "?"}`);
+      for (const leg of up) if (leg.is_root_leg) parties.set(leg.call_uuid, [caller(leg), leg.destination_number ?? "?"]);
       for (const old of [...parties.keys()].slice(0, Math.max(0, parties.size - MOST_WAITING))) parties.delete(old);
-      for (const place of events.querySelectorAll("[data-call]:empty")) place.append(parties.get(place.dataset.call) ?? "");
+      for (const place of events.querySelectorAll("[data-call]:empty")) fill(place, between(parties.get(place.dataset.call)));
       drawCalls();
     } catch (error) {
       if (error.status !== 401) fill(calls, failure(error));
@@ -67,7 +67,7 @@ export async function mount(root, ctx) {
   let kept = [];
   let names = new Map();
   function drawEvent({ kind: what, data, at }) {
-    const said = { fact: () => h("span", { class: "soft", "data-call": data.call_uuid }, parties.get(data.call_uuid)), delivery: () => badge(data.skipped ? "Skipped" : "Queued", data.skipped ? "warn" : "info"), attempt: () => [resultBadge(data.result), h("span", { class: "soft" }, ` ${outcome(data)}`)] };
+    const said = { fact: () => h("span", { class: "soft", "data-call": data.call_uuid }, between(parties.get(data.call_uuid))), delivery: () => badge(data.skipped ? "Skipped" : "Queued", data.skipped ? "warn" : "info"), attempt: () => [resultBadge(data.result), h("span", { class: "soft" }, ` ${outcome(data)}`)] };
     const hook = data.hook_id && link(names.get(data.hook_id) ?? "webhook", to("webhooks", data.hook_id));
     return h("li", { class: `event ${what}` }, h("time", { class: "mono" }, exactTime(at)), h("strong", {}, words.get(data.hook_event) ?? data.hook_event),
       h("span", { class: "rest" }, hook && h("span", {}, h("span", { class: "soft" }, what === "delivery" ? "to " : "at "), hook), said[what]?.()),
@@ -145,6 +145,9 @@ export async function mount(root, ctx) {
     stop();
   } };
 }
+
+/** Who calls whom, each isolated: a name in Arabic would pull the number over to its other side. */
+const between = (parties) => parties && [h("bdi", {}, parties[0]), " → ", h("bdi", {}, parties[1])];
 
 const caller = (leg) => leg.caller_id_name ?? leg.caller_id_number ?? "unknown";
 

@@ -39,11 +39,7 @@ export async function mount(root, ctx) {
       { title: "Webhooks", class: "right", cell: (one) => number(one.webhooks) },
       { title: "Under way", class: "right", cell: (one) => number(one.in_flight) },
     ],
-    load: async () => {
-      const all = await api.get(of(account, "endpoints"));
-      all.sort((a, b) => Number(b.circuit_open) - Number(a.circuit_open) || b.in_flight - a.in_flight);
-      return { items: all.slice(0, 200), next: null };
-    },
+    load: (start) => api.page(of(account, "endpoints"), { start_key: start }),
     none: () => empty("No endpoints", "They appear when the account has webhooks."),
   });
 

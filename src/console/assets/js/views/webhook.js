@@ -9,6 +9,13 @@ import { enableAll, recover, remove, reveal, setEnabled, stateBadge, test } from
 import { to } from "../router.js";
 import { busy, button, confirm, link, menu, notice, toast } from "../ui.js";
 
+const REPLACE = {
+  title: "Replace what somebody else has saved?",
+  text: "This webhook was changed elsewhere since it was opened here.",
+  ok: "Replace",
+  danger: true,
+};
+
 export async function mount(root, ctx) {
   const { account, api, params } = ctx;
   const [catalogue, examples] = [await triggers(), await samples()];
@@ -33,7 +40,9 @@ export async function mount(root, ctx) {
       const left = fields.mistakes(error.fields ?? {});
       if (Object.keys(error.fields ?? {}).length === 0 || left.length > 0) fill(problem, notice("bad", h("strong", {}, "It was not saved. "), left.length ? left.join(" ") : error.message));
       else fill(problem, notice("bad", "It was not saved: look at the fields that are marked."));
-      sheet.querySelector("[aria-invalid=true], .error:not([hidden])")?.scrollIntoView({ block: "center" });
+      const first = sheet.querySelector("[aria-invalid=true], .error:not([hidden])");
+      first?.scrollIntoView({ block: "center" });
+      first?.focus();
     }).then(() => fields.changed());
   } }, fields.element, problem,
   h("div", { class: "savebar" }, save, link("Cancel", "#/webhooks", { class: "button" }), unsaved));
@@ -41,6 +50,7 @@ export async function mount(root, ctx) {
   async function store() {
     const { document: written, mistakes } = fields.read();
     if (Object.keys(mistakes).length) throw Object.assign(new Error("Look at the fields that are marked"), { fields: mistakes });
+    if (hook && fields.isOutdated(await api.get(path)) && !(await confirm(REPLACE))) return;
     const answer = hook ? await api.post(path, written) : await api.put(of(account, "webhooks"), written);
     renamed(account, answer);
     fields.saved();
@@ -58,11 +68,16 @@ export async function mount(root, ctx) {
   const top = h("div", { class: "stack" });
   const sorry = (error) => toast(error.message, "bad");
   const again = async () => {
-    hook = await api.get(path);
-    if (!fields.dirty()) fields.show(hook);
-    head();
+    take(await api.get(path));
     await figures();
   };
+  /** What is stored now is shown; in the form, too, unless somebody writes in it. */
+  function take(stored) {
+    hook = stored;
+    if (fields.dirty()) fields.switched(hook.enabled);
+    else fields.show(hook);
+    head();
+  }
   function head() {
     if (!hook) {
       fill(top, h("div", { class: "headline" }, h("div", {}, h("h1", {}, "Add webhook"), h("p", {}, "Tell a server of yours what happens to your calls"))));
@@ -128,7 +143,7 @@ export async function mount(root, ctx) {
     figures().catch(sorry);
     let stale = false;
     stop = watch((kind, data) => {
-      if (kind === "attempt" && data.hook_id === hook.id) stale = true;
+      if (kind === "state" ? data.connected : kind === "attempt" && data.hook_id === hook.id) stale = true;
     });
     refresher = setInterval(async () => {
       if (!stale || document.hidden) return;
@@ -136,10 +151,7 @@ export async function mount(root, ctx) {
       try {
         await figures();
         const now = await api.get(path);
-        if (now.disable_reason !== hook.disable_reason && !top.querySelector("[aria-expanded=true]")) {
-          hook = now;
-          head();
-        }
+        if (now.disable_reason !== hook.disable_reason && !top.querySelector("[aria-expanded=true]")) take(now);
       } catch (error) {
         if (error.status !== 401 && error.status !== 404) console.warn(error.message);
       }

@@ -99,8 +99,8 @@ export async function mount(root, ctx) {
     stale = false;
     changed();
   }, 1500);
-  const stop = watch((kind) => {
-    if (kind === "attempt") stale = true;
+  const stop = watch((kind, data) => {
+    if (kind === "attempt" || (kind === "state" && data.connected)) stale = true;
   });
   return { unmount: () => {
     clearInterval(refresher);

@@ -10,13 +10,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::{Mutex, RwLock, watch};
 use tracing::{info, warn};
 
 use crate::call::{Accounts, Rules};
 use crate::delivery::{DeliveryHandle, SwitchOff};
-use crate::hook::{self, Document, Hook, Index, Secret, Secrets, hash63};
+use crate::hook::{self, Document, Hook, Index, Mistakes, Secret, Secrets, hash63};
 use crate::store::accounts::{self, StoredAccount};
 use crate::store::hooks::Filter;
 use crate::store::{Store, StoreError, Tx, hooks};
@@ -353,35 +353,55 @@ impl Registry {
         .await
     }
 
-    /// Replaces an account's document. `None` where there is no such account.
+    /// Replaces an account's document; its realm and numbers only `from_above`. `None` where there is no such
+    /// account.
     ///
     /// # Errors
-    /// The document's mistakes, a realm or number that another account has, or the store's.
+    /// The document's mistakes, a realm or number that another account has or that is not its own to change
+    /// ([`NOT_FROM_ABOVE`]), another parent, or the store's.
     pub async fn replace_account(
         self: &Arc<Self>,
         id: &str,
-        mut document: Document,
+        document: Document,
+        from_above: bool,
     ) -> Result<Option<StoredAccount>, StoreError> {
-        without_tree(&mut document);
-        let id: Arc<str> = id.into();
-        self.change_accounts(move |tx| accounts::update(tx, &id, |_| Ok(document.clone())))
+        self.change_account(id, document, from_above, |_, new| new)
             .await
     }
 
-    /// Merges `patch` into an account's document; null removes a key. `None` where there is no such account.
+    /// Merges `patch` into an account's document; null removes a key. Realm and numbers change only
+    /// `from_above`. `None` where there is no such account.
     ///
     /// # Errors
-    /// The mistakes of what comes out, a realm or number that another account has, or the store's.
+    /// As of [`Registry::replace_account`], of what comes out.
     pub async fn patch_account(
         self: &Arc<Self>,
         id: &str,
-        mut patch: Document,
+        patch: Document,
+        from_above: bool,
     ) -> Result<Option<StoredAccount>, StoreError> {
-        without_tree(&mut patch);
+        self.change_account(id, patch, from_above, merged).await
+    }
+
+    /// Changes an account's document to what `change` makes of it and of what was `written`.
+    async fn change_account(
+        self: &Arc<Self>,
+        id: &str,
+        mut written: Document,
+        from_above: bool,
+        change: fn(Document, Document) -> Document,
+    ) -> Result<Option<StoredAccount>, StoreError> {
+        let parent = written.get("parent").cloned();
+        without_tree(&mut written);
         let id: Arc<str> = id.into();
         self.change_accounts(move |tx| {
-            accounts::update(tx, &id, |document| {
-                Ok(merged(document.clone(), patch.clone()))
+            accounts::update(tx, &id, |account| {
+                stays_in_place(account, parent.as_ref())?;
+                let document = change(account.document.clone(), written.clone());
+                if !from_above {
+                    keeps_its_calls(&account.document, &document)?;
+                }
+                Ok(document)
             })
         })
         .await
@@ -657,6 +677,45 @@ fn with_password(written: &mut Document, field: &str, before: &Hook) {
 fn without_read_only(document: &mut Document) {
     for field in READ_ONLY {
         document.shift_remove(*field);
+    }
+}
+
+/// The rule that is broken by who changes from within an account what says which calls are its own.
+pub(crate) const NOT_FROM_ABOVE: &str = "authority";
+
+/// Refuses a realm or numbers that are not those from before: by them calls become an account's.
+fn keeps_its_calls(before: &Document, after: &Document) -> Result<(), Mistakes> {
+    let mut mistakes = Mistakes::default();
+    for (field, none) in [("realm", json!(null)), ("numbers", json!([]))] {
+        let of = |document: &Document| match document.get(field) {
+            None | Some(Value::Null) => none.clone(),
+            Some(value) => value.clone(),
+        };
+        if of(before) != of(after) {
+            let message = format!(
+                "Only the admin token, or a token of an account above, may change the {field} of an account"
+            );
+            mistakes.say(field, NOT_FROM_ABOVE, &message);
+        }
+    }
+    match mistakes.is_empty() {
+        true => Ok(()),
+        false => Err(mistakes),
+    }
+}
+
+/// Refuses another parent than the one an account has.
+fn stays_in_place(account: &StoredAccount, written: Option<&Value>) -> Result<(), Mistakes> {
+    let parent = json!(account.parent.as_deref());
+    match written {
+        Some(other) if *other != parent => {
+            let mut mistakes = Mistakes::default();
+            let message = "An account's place in the tree does not change";
+            let detail = json!({ "message": message, "target": parent, "value": other });
+            mistakes.add("parent", "const", detail);
+            Err(mistakes)
+        }
+        _ => Ok(()),
     }
 }
 

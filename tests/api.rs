@@ -461,3 +461,61 @@ async fn patches_of_different_fields_at_once_all_stay() {
         "the index is as the store is"
     );
 }
+
+#[tokio::test]
+async fn what_goes_into_every_request_has_bounds() {
+    let api = Api::start().await;
+    let path = "/accounts/default/webhooks";
+    let hook = |data: usize, header: usize| {
+        json!({"name": "large", "uri": "http://127.0.0.1:9/", "hook": "all",
+            "custom_data": {"a": "x".repeat(data)},
+            "custom_request_headers": {"X-A": "x".repeat(header)}})
+    };
+    let refused = api.send("PUT", path, hook(16_384, 8_192)).await;
+    let data = refused.error(400, "validation error");
+    assert_eq!(data["custom_data"]["maxLength"]["target"], 16_384);
+    assert_eq!(data["custom_request_headers"]["maxLength"]["target"], 8_192);
+    let id = api.make_hook("default", hook(16_376, 8_182)).await;
+    let one = format!("{path}/{id}");
+    let more = json!({"custom_data": {"b": "one more"}});
+    let refused = api.send("PATCH", &one, more).await;
+    assert!(refused.error(400, "validation error")["custom_data"].is_object());
+    api.send("PATCH", &one, json!({"name": "renamed"}))
+        .await
+        .data(200);
+}
+
+#[tokio::test]
+async fn a_page_of_large_attempts_ends_early_and_says_where_it_goes_on() {
+    const EVENTS: usize = 300;
+    let api = Api::start().await;
+    let receiver = Receiver::start().await;
+    let id = api
+        .make_hook(
+            "default",
+            json!({"name": "large", "uri": receiver.uri("/"), "hook": "channel_create",
+                "custom_data": {"a": "x".repeat(16_000)}}),
+        )
+        .await;
+    for call in 0..EVENTS {
+        api.happens("default", &format!("call-{call}"), Trigger::ChannelCreate);
+    }
+    let path = format!("/accounts/default/webhooks/{id}");
+    loop {
+        let stats = api.call("GET", &format!("{path}/stats")).await;
+        if stats.data(200)["sent"] == EVENTS {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    let first = api
+        .call("GET", &format!("{path}/attempts?page_size=1000"))
+        .await;
+    let count = first.data(200).as_array().unwrap().len();
+    assert!((200..EVENTS).contains(&count), "{count} on the first page");
+    let next = first.body["next_start_key"].as_str().unwrap();
+    let path = format!("{path}/attempts?page_size=1000&start_key={next}");
+    let rest = api.call("GET", &path).await;
+    assert_eq!(rest.data(200).as_array().unwrap().len(), EVENTS - count);
+    assert_eq!(rest.body.get("next_start_key"), None);
+}

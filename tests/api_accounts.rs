@@ -59,21 +59,90 @@ async fn accounts_are_a_tree() {
         .error(400, "validation error");
 
     let path = format!("/accounts/{customer}");
-    let patch = json!({ "realm": "customer.example", "parent": branch, "id": "mine" });
+    // Its place does not change, and nobody is left to believe so.
+    for (method, parent) in [
+        ("PATCH", json!(branch)),
+        ("PATCH", json!(null)),
+        ("POST", json!(branch)),
+    ] {
+        let moved = json!({ "name": "Customer", "realm": "x.example", "parent": parent });
+        let refused = api.send(method, &path, moved).await;
+        assert!(refused.error(400, "validation error")["parent"]["const"].is_object());
+    }
+    let patch = json!({ "realm": "customer.example", "parent": reseller, "id": "mine" });
     let patched = api.send("PATCH", &path, patch).await;
     assert_eq!(patched.data(200)["name"], "Customer");
     assert_eq!(patched.data(200)["realm"], "customer.example");
-    assert_eq!(
-        patched.data(200)["parent"],
-        reseller,
-        "its place does not change"
-    );
+    assert_eq!(patched.data(200)["parent"], reseller);
     let replaced = api.send("POST", &path, json!({ "name": "Client" })).await;
     assert_eq!(replaced.data(200).get("realm"), None);
     assert_eq!(api.call("GET", &path).await.data(200), replaced.data(200));
     api.call("GET", "/accounts/nobody")
         .await
         .error(404, "bad_identifier");
+}
+
+#[tokio::test]
+async fn nobody_takes_over_calls_by_giving_his_own_account_their_number() {
+    let mut api = Api::start().await;
+    let reseller = api.make_account("default", "Reseller").await;
+    let acme = api.make_account(&reseller, "Acme").await;
+    let path = format!("/accounts/{acme}");
+    let own = make_token(&api, &acme).await;
+    let above = make_token(&api, &reseller).await;
+    api.token.clone_from(&own);
+
+    let numbers = json!({ "numbers": ["+15550009999"] });
+    let refused = api.send("PATCH", &path, numbers.clone()).await;
+    let data = refused.error(403, "forbidden");
+    assert!(
+        data["numbers"]["authority"]["message"]
+            .as_str()
+            .unwrap()
+            .contains("admin token")
+    );
+    let whole = json!({ "name": "Acme", "realm": "other.example" });
+    let refused = api.send("POST", &path, whole).await;
+    assert!(refused.error(403, "forbidden")["realm"].is_object());
+    let read = api.call("GET", &path).await;
+    assert_eq!(read.data(200)["numbers"], json!([]));
+
+    // What is above it gives it its numbers; with them it may still be renamed from within.
+    api.token = above;
+    api.send("PATCH", &path, numbers).await.data(200);
+    api.token = own;
+    let mut whole = api.call("GET", &path).await.data(200).clone();
+    whole["name"] = json!("Acme Ltd");
+    let renamed = api.send("POST", &path, whole).await;
+    assert_eq!(renamed.data(200)["name"], "Acme Ltd");
+    api.send(
+        "PATCH",
+        &path,
+        json!({ "name": "Acme", "numbers": ["+15550009999"] }),
+    )
+    .await
+    .data(200);
+    for less in [json!([]), json!(null)] {
+        let refused = api.send("PATCH", &path, json!({ "numbers": less })).await;
+        assert!(refused.error(403, "forbidden")["numbers"].is_object());
+    }
+}
+
+#[tokio::test]
+async fn an_account_has_bounds() {
+    let api = Api::start().await;
+    let data =
+        json!({ "name": "n".repeat(257), "realm": "r".repeat(254), "numbers": ["1".repeat(65)] });
+    let refused = api.send("PUT", "/accounts", data).await;
+    let data = refused.error(400, "validation error");
+    for (field, most) in [("name", 256), ("realm", 253), ("numbers.0", 64)] {
+        assert_eq!(data[field]["maxLength"]["target"], most);
+    }
+    let numbers: Vec<String> = (0..5_001).map(|number| format!("+{number}")).collect();
+    let data = json!({ "name": "Many", "numbers": numbers });
+    let refused = api.send("PUT", "/accounts", data).await;
+    let data = refused.error(400, "validation error");
+    assert_eq!(data["numbers"]["maxItems"]["target"], 5_000);
 }
 
 #[tokio::test]

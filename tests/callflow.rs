@@ -477,6 +477,23 @@ async fn an_answer_that_may_not_be_run_is_not() {
             "flow.answer.data.variables.api_hangup_hook: This variable",
         ),
         (
+            json!({"module": "set_variables", "data": {"variables":
+                {"group_confirm_key": "exec", "group_confirm_file": "system touch /tmp/pwned"}}}),
+            "flow.answer.data.variables.group_confirm_key: This variable makes the switch run",
+        ),
+        (
+            json!({"module": "set_variables", "data": {"variables": {"ringback": "a.wav"}}}),
+            "flow.answer.data.variables.ringback: This variable is not in [callflow] remote_variables",
+        ),
+        (
+            json!({"module": "play", "data": {"file": "shell_stream://touch /tmp/pwned"}}),
+            "flow.answer.data.file: Value must be the path of a sound",
+        ),
+        (
+            json!({"module": "menu", "data": {"file": "shell_stream://reboot"}}),
+            "flow.answer.data.file: Value must be the path of a sound",
+        ),
+        (
             json!({"module": "play", "data": {"file": "x".repeat(70_000)}}),
             "flow.answer: An answer must not be larger than 65536 bytes",
         ),

@@ -12,6 +12,7 @@ use switchhook::hook::{Document, Secret, Secrets};
 use switchhook::store::attempts::AttemptResult;
 use switchhook::store::hooks;
 use switchhook::trigger::Trigger;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
 
 fn calls(requests: &[Request]) -> Vec<String> {
@@ -413,6 +414,44 @@ async fn a_slow_drip_and_an_endless_answer_end() {
     for attempt in attempts {
         assert_eq!(attempt.attempt.status, Some(200), "the status has decided");
         assert!(attempt.attempt.resp_body.len() <= 4_096);
+    }
+    office.close().await;
+}
+
+#[tokio::test]
+async fn what_is_no_http_is_told_from_a_closed_connection() {
+    let office = Office::new().open().await;
+    let mut many = b"HTTP/1.1 200 OK\r\n".to_vec();
+    many.extend(b"X-Filler: x\r\n".repeat(5_000));
+    for (call, answer) in [
+        b"hello there\r\n\r\n".to_vec(),
+        b"HTTP/1.1 2\x000 OK\r\n\r\n".to_vec(),
+        many,
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let uri = format!("http://{}/", listener.local_addr().unwrap());
+        let server = tokio::spawn(async move {
+            let (mut connection, _) = listener.accept().await.unwrap();
+            let mut request = [0; 1_024];
+            assert!(connection.read(&mut request).await.unwrap() > 0);
+            // It may be left alone before it has said everything.
+            let _ = connection.write_all(&answer).await;
+            let _ = connection.read(&mut request).await;
+        });
+        let hook = office.add_hook(&uri, json!({"retries": 0})).await;
+        office.happens(&format!("call-{call}"), Trigger::ChannelCreate);
+        let attempts = office
+            .attempts_when(|attempts| attempts.iter().any(|one| one.delivery.hook_id == hook.id))
+            .await;
+        let attempt = attempts
+            .into_iter()
+            .find(|one| one.delivery.hook_id == hook.id);
+        let attempt = attempt.unwrap().attempt;
+        assert_eq!(attempt.client_error.as_deref(), Some("bad_response"));
+        server.abort();
     }
     office.close().await;
 }

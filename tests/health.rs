@@ -51,9 +51,11 @@ async fn a_writer_that_hangs_is_a_stall_though_the_database_has_said_nothing() {
         "{reason}"
     );
     assert_eq!(data["store"]["working"], false);
+    assert!(data["store"]["last_error"].is_string());
     drop(answer);
     let data = ready(&api, 200).await;
     assert_eq!(data["store"]["stalled_since"], serde_json::Value::Null);
+    assert_eq!(data["store"]["last_error"], serde_json::Value::Null);
     // Whoever waited longer than is waited has been told so; it makes no difference here.
     let _ = hanging.await.unwrap();
 }

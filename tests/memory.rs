@@ -4,12 +4,14 @@ mod support;
 
 use std::sync::{Mutex, MutexGuard};
 
+use serde_json::json;
+use support::api::Api;
 use support::daemon::Home;
 use support::pattern::Pattern;
 use support::switch::{Script, Switch};
 use switchhook::call::{Accounts, Tracker, TrackerConfig, Wanted};
 use switchhook::esl::Event;
-use switchhook::trigger::TriggerSet;
+use switchhook::trigger::{Trigger, TriggerSet};
 
 const MIB: u64 = 1 << 20;
 /// What [`MOST_CHANNELS`] may take in all.
@@ -115,6 +117,50 @@ fn fifty_thousand_live_channels_are_small() {
         bytes * MOST_CHANNELS + ITSELF < ALLOWED,
         "{bytes} bytes a leg"
     );
+}
+
+/// What a hook's owner writes into it is in every body; a receiver that never answers makes them wait.
+#[test]
+fn four_hooks_with_large_data_and_a_receiver_that_hangs_take_little() {
+    let _alone = alone();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(large_data_for_a_receiver_that_hangs());
+}
+
+async fn large_data_for_a_receiver_that_hangs() {
+    const EVENTS: u64 = 1_500;
+    const MOST: u64 = 48 * MIB;
+    let api = Api::start().await;
+    // Connections come about in its backlog; it takes none.
+    let receiver = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let uri = format!("http://{}/", receiver.local_addr().unwrap());
+    let hook = json!({"name": "large", "hook": "channel_create", "uri": uri, "format": "json",
+        "custom_data": {"filler": "x".repeat(16_384 - r#"{"filler":""}"#.len())}});
+    let mut hooks = Vec::new();
+    for _ in 0..4 {
+        hooks.push(api.make_hook("default", hook.clone()).await);
+    }
+    let before = resident("self");
+    for event in 1..=EVENTS {
+        api.happens("default", &format!("call-{event}"), Trigger::ChannelCreate);
+        if event % 50 > 0 {
+            continue;
+        }
+        let path = format!("/accounts/default/webhooks/{}/stats", hooks[3]);
+        while api.call("GET", &path).await.data(200)["pending"] != event {
+            tokio::task::yield_now().await;
+        }
+    }
+    let more = resident("self").saturating_sub(before);
+    println!(
+        "{} MiB more for {} MiB of bodies",
+        more / MIB,
+        EVENTS * 4 * 16 / 1_024
+    );
+    assert!(more < MOST, "{} MiB more", more / MIB);
 }
 
 /// Plays calls one after the other; after the first tenth, nothing grows any more.

@@ -15,8 +15,9 @@ use tokio::process::Command;
 use tokio::time::Instant;
 
 const CALLS_A_SECOND: u64 = 40;
-/// So large that the bounded queue before the store is full after a few hundred events.
-const CUSTOM_DATA: usize = 60_000;
+/// So large, as each becomes three bytes of a form, that the bounded queue before the store is full after some
+/// hundred events.
+const CUSTOM_DATA: usize = 16_000;
 /// How far the resident memory may grow: the queue is bounded at 32 MiB, the deliveries under way at 256.
 const GROWTH: u64 = 96 << 20;
 
@@ -106,9 +107,9 @@ async fn story(
         .with("DELIVERY__ENDPOINT_BURST", 100_000);
     let mut receiver = Receiver::start().await;
     let mut daemon = home.serve().await;
-    let custom = "x".repeat(CUSTOM_DATA);
+    let custom = "&".repeat(CUSTOM_DATA);
     let hook = json!({
-        "name": "test", "uri": receiver.uri("/"), "format": "json",
+        "name": "test", "uri": receiver.uri("/"), "format": "form-data",
         "hook": ["channel_create", "channel_answer", "channel_bridge", "channel_destroy"],
         "custom_data": {"x": custom},
     });

@@ -184,9 +184,19 @@ async fn settle(opened: &mut Opened, outcome: Outcome) -> switchhook::store::Set
     settled.remove(0)
 }
 
+/// Room for so many deliveries of any size.
+fn room(deliveries: usize) -> deliveries::Room {
+    deliveries::Room {
+        deliveries,
+        bytes: usize::MAX,
+    }
+}
+
 async fn due(store: &Store, queue: i64, now: Timestamp, strict: bool) -> Vec<Delivery> {
     store
-        .read(move |conn| deliveries::due(conn, queue, now, 100, strict, &HashSet::new()))
+        .read(move |conn| {
+            Ok(deliveries::due(conn, queue, now, room(100), strict, &HashSet::new())?.deliveries)
+        })
         .await
         .unwrap()
 }
@@ -680,7 +690,9 @@ async fn strict_order_lets_only_the_earliest_of_each_call_out() {
     // What is in hand holds the others back too.
     let (queue, in_hand) = (hook.key, HashSet::from([all[1].id]));
     let strict = store
-        .read(move |conn| deliveries::due(conn, queue, now, 100, true, &in_hand))
+        .read(move |conn| {
+            Ok(deliveries::due(conn, queue, now, room(100), true, &in_hand)?.deliveries)
+        })
         .await
         .unwrap();
     assert_eq!(seconds(&strict), [6, 6]);

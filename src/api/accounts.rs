@@ -34,13 +34,13 @@ pub(super) fn routes() -> Vec<Route> {
             .takes(schema("AccountWritten"))
             .gives(schema("Account"))
             .status(201),
-        Route::post(ONE, replace, "Replace an account")
+        Route::post(ONE, replace, "Replace an account; its realm and numbers only from above it")
             .takes(schema("AccountWritten"))
             .gives(schema("Account")),
         Route::patch(
             ONE,
             patch,
-            "Change some fields of an account; null removes one",
+            "Change some fields of an account; null removes one. Its realm and numbers only from above it",
         )
         .takes(json!({ "type": "object" }))
         .gives(schema("Account")),
@@ -117,7 +117,7 @@ async fn replace(
 ) -> Result<Reply, Problem> {
     let account = api
         .registry
-        .replace_account(&scope.account_id, document)
+        .replace_account(&scope.account_id, document, scope.is_from_above)
         .await?;
     there(account, &scope)
 }
@@ -129,7 +129,7 @@ async fn patch(
 ) -> Result<Reply, Problem> {
     let account = api
         .registry
-        .patch_account(&scope.account_id, document)
+        .patch_account(&scope.account_id, document, scope.is_from_above)
         .await?;
     there(account, &scope)
 }

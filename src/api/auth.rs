@@ -297,6 +297,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Ids {
 pub(super) struct Scope {
     /// The account.
     pub(super) account_id: Arc<str>,
+    /// Whether the token is the admin's or that of an account above this one, and not its own.
+    pub(super) is_from_above: bool,
     /// The other ids in the path.
     ids: Ids,
 }
@@ -316,6 +318,14 @@ impl FromRequestParts<ApiState> for Scope {
         let ids = Ids::from_request_parts(parts, api).await?;
         let account_id = ids.get("account_id")?;
         access.require(api, &account_id)?;
-        Ok(Self { account_id, ids })
+        let is_from_above = match &access.reach {
+            Reach::Everything => true,
+            Reach::Account(own) => *own != account_id,
+        };
+        Ok(Self {
+            account_id,
+            is_from_above,
+            ids,
+        })
     }
 }

@@ -21,6 +21,7 @@ use uuid::Uuid;
 use super::json;
 use super::query::Query;
 use crate::hook::{Document, Mistakes};
+use crate::registry::NOT_FROM_ABOVE;
 use crate::store::StoreError;
 
 /// The largest body that is read.
@@ -268,14 +269,17 @@ impl Problem {
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Document(mistakes) => match mistakes.are_all("unique") {
-                true => Self::new(
-                    StatusCode::CONFLICT,
-                    "conflict",
-                    mistakes.into_document().into(),
-                ),
-                false => Self::validation(mistakes),
-            },
+            StoreError::Document(mistakes) if mistakes.are_all("unique") => Self::new(
+                StatusCode::CONFLICT,
+                "conflict",
+                mistakes.into_document().into(),
+            ),
+            StoreError::Document(mistakes) if mistakes.are_all(NOT_FROM_ABOVE) => Self::new(
+                StatusCode::FORBIDDEN,
+                "forbidden",
+                mistakes.into_document().into(),
+            ),
+            StoreError::Document(mistakes) => Self::validation(mistakes),
             StoreError::Conflict(message) => Self::conflict(&message),
             error => {
                 error!("a request could not be answered: {error}");

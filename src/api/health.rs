@@ -73,6 +73,7 @@ async fn ready(State(api): State<ApiState>) -> Reply {
     let store = api.store.health();
     let reasons = reasons(&switch, &store);
     let is_ready = reasons.is_empty();
+    let is_working = store.stalled_since.is_none();
     let data = json!({
         "ready": is_ready,
         "reasons": reasons,
@@ -84,9 +85,10 @@ async fn ready(State(api): State<ApiState>) -> Reply {
             "channels": switch.channels,
         },
         "store": {
-            "working": store.stalled_since.is_none(),
+            "working": is_working,
             "stalled_since": instant(store.stalled_since),
-            "last_error": store.last_error,
+            // Of a database that works again it would only be taken for one that does not; the log has it.
+            "last_error": store.last_error.filter(|_| !is_working),
             "queued": store.queued,
             "lost": store.lost,
             "database_bytes": store.database_bytes + store.wal_bytes,

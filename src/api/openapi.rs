@@ -17,7 +17,8 @@ use utoipa::openapi::{
 
 use super::route::{Gives, Route, list_of, schema};
 use crate::call::CallType;
-use crate::hook::{Document, Format, Verb};
+use crate::hook::{Document, Format, MOST_CUSTOM_DATA, MOST_HEADERS, Verb};
+use crate::store::accounts::{LONGEST_NAME, LONGEST_NUMBER, LONGEST_REALM, MOST_NUMBERS};
 use crate::store::attempts::AttemptResult;
 use crate::trigger::Trigger;
 
@@ -359,11 +360,15 @@ fn written_account() -> Value {
     json!({
         "type": "object",
         "properties": {
-            "name": { "type": "string", "pattern": r"\S" },
-            "realm": { "type": ["string", "null"], "pattern": r"\S" },
+            "name": { "type": "string", "pattern": r"\S", "maxLength": LONGEST_NAME },
+            "realm": {
+                "type": ["string", "null"], "pattern": r"\S", "maxLength": LONGEST_REALM,
+                "description": "Changed only with the admin token or a token of an account above",
+            },
             "numbers": {
-                "type": ["array", "null"],
-                "items": { "type": "string", "pattern": "[0-9]" },
+                "type": ["array", "null"], "maxItems": MOST_NUMBERS,
+                "items": { "type": "string", "pattern": "[0-9]", "maxLength": LONGEST_NUMBER },
+                "description": "Changed only with the admin token or a token of an account above",
             },
         },
         "required": ["name"],
@@ -407,9 +412,13 @@ pub(super) fn written_webhook() -> Value {
             "http_verb": { "type": ["string", "null"], "pattern": any_case(Verb::ALL.iter().map(|one| one.id()).collect()) },
             "format": { "type": ["string", "null"], "pattern": any_case(Format::ALL.iter().map(|one| one.id()).collect()) },
             "retries": whole(0, 4),
-            "custom_data": optional("object"),
+            "custom_data": {
+                "type": ["object", "null"],
+                "description": format!("Merged into the payload; at most {MOST_CUSTOM_DATA} bytes of JSON"),
+            },
             "custom_request_headers": {
                 "type": ["object", "null"],
+                "description": format!("At most {MOST_HEADERS} bytes of JSON"),
                 "propertyNames": { "pattern": "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$" },
                 "additionalProperties": {
                     "type": ["string", "number", "boolean"],

@@ -580,6 +580,7 @@ fn tracker_config(config: &Config) -> TrackerConfig {
 fn callflow_config(config: &Config) -> CallflowConfig {
     CallflowConfig {
         remote_modules: config.callflow.remote_modules.clone(),
+        remote_variables: config.callflow.remote_variables.clone(),
         domain: Some(config.callflow.domain.clone()).filter(|domain| !domain.is_empty()),
         limits: limits(config),
         tracker: tracker_config(config),

@@ -30,7 +30,7 @@ pub struct Rules<'a> {
     /// The path of its root in the names of mistakes.
     root: String,
     nodes: usize,
-    author: Author,
+    author: Author<'a>,
     /// The modules it may use; `None` for all there are.
     allowed: Option<&'a [String]>,
     /// Whether an unknown module is a mistake or passed over.
@@ -65,12 +65,13 @@ impl<'a> Rules<'a> {
         }
     }
 
-    /// For the answer of a receiver that the node `asked_by` has asked: only the modules `allowed`.
-    pub fn remote(asked_by: &str, allowed: &'a [String]) -> Self {
+    /// For the answer of a receiver that the node `asked_by` has asked: only the modules `allowed`, which set
+    /// only the channel variables `variables` (names, or with a `*` at the end how they begin).
+    pub fn remote(asked_by: &str, allowed: &'a [String], variables: &'a [String]) -> Self {
         Self {
             root: format!("{asked_by}.answer"),
             nodes: REMOTE_NODES,
-            author: Author::Receiver,
+            author: Author::Receiver { variables },
             allowed: Some(allowed),
             lenient: false,
         }
@@ -361,7 +362,7 @@ mod tests {
 
     fn remote(flow: Value) -> Result<Option<Flow>, String> {
         let allowed = ["play".to_owned(), "webhook".to_owned()];
-        let rules = Rules::remote("flow", &allowed);
+        let rules = Rules::remote("flow", &allowed, &[]);
         Flow::read_answer(flow.to_string().as_bytes(), &rules)
             .map_err(|mistakes| mistakes.to_string())
     }
@@ -424,7 +425,7 @@ mod tests {
         assert!(mistakes(large).starts_with("flow: A flow must not be larger than 65536 bytes"));
         assert!(remote(chain(10)).unwrap().is_some());
         let allowed = ["play".to_owned()];
-        let long = Flow::read(&chain(65), &Rules::remote("flow", &allowed)).unwrap_err();
+        let long = Flow::read(&chain(65), &Rules::remote("flow", &allowed, &[])).unwrap_err();
         assert_eq!(
             long.to_string(),
             "flow.answer: A flow must not have more than 64 modules"
@@ -450,7 +451,7 @@ mod tests {
         for no_flow in [json!({"ok": true}), json!([]), json!("play"), json!(null)] {
             assert!(remote(no_flow).unwrap().is_none());
         }
-        let rules = Rules::remote("flow", &[]);
+        let rules = Rules::remote("flow", &[], &[]);
         for no_json in [b"".as_slice(), b"<html>", &b"[".repeat(10_000)] {
             assert!(Flow::read_answer(no_json, &rules).unwrap().is_none());
         }

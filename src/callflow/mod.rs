@@ -26,3 +26,4 @@ pub use modules::{Category, Children, Module, modules};
 pub use runner::{CallflowConfig, REMOTE_MODULES};
 pub use schema::{Field, Kind};
 pub use server::{CallflowStats, serve};
+pub use text::REMOTE_VARIABLES;

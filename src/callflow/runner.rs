@@ -18,6 +18,7 @@ use super::modules::{Act, Application, MENU_VARIABLE, Scene};
 use super::path::Path;
 use super::report::{Outcome, Report, WebhookResult};
 use super::schema::Data;
+use super::text::REMOTE_VARIABLES;
 use crate::call::{TrackerConfig, fact_of_action};
 use crate::esl::{Limits, Outbound, OutboundError};
 use crate::hook::{Hook, Verb};
@@ -38,6 +39,9 @@ pub struct CallflowConfig {
     pub limits: Limits,
     /// The modules that a flow fetched by GET may use (`[callflow] remote_modules`).
     pub remote_modules: Vec<String>,
+    /// The channel variables that it may set (`[callflow] remote_variables`): names, or with a `*` at the end how
+    /// they begin.
+    pub remote_variables: Vec<String>,
     /// The domain of users and mailboxes (`[callflow] domain`); the call's own where there is none.
     pub domain: Option<String>,
     /// How a leg is read (`[events]`).
@@ -66,6 +70,7 @@ impl Default for CallflowConfig {
                 body: 1024 * 1024,
             },
             remote_modules: REMOTE_MODULES.map(str::to_owned).to_vec(),
+            remote_variables: REMOTE_VARIABLES.map(str::to_owned).to_vec(),
             domain: None,
             tracker: TrackerConfig::default(),
         }
@@ -565,7 +570,8 @@ impl<'a, D: Desk> Walk<'a, D> {
         if hook.settings.verb != Verb::Get || !answer.success {
             return None;
         }
-        let rules = Rules::remote(path, &self.config.remote_modules);
+        let config = self.config;
+        let rules = Rules::remote(path, &config.remote_modules, &config.remote_variables);
         match Flow::read_answer(&answer.body, &rules) {
             Ok(flow) if fetches < FETCHES => flow,
             Ok(None) => None,

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::text::{Author, objection};
+use super::text::{Author, objection, sound_objection};
 use crate::hook::{Document, Mistakes};
 
 /// What a field may hold.
@@ -74,7 +74,7 @@ impl Field {
 pub(super) struct Notes<'a> {
     pub(super) mistakes: &'a mut Mistakes,
     pub(super) path: &'a str,
-    pub(super) author: Author,
+    pub(super) author: Author<'a>,
 }
 
 impl Notes<'_> {
@@ -101,7 +101,9 @@ impl Notes<'_> {
     pub(super) fn check(&mut self, field: &str, kind: Kind, value: &Value) -> bool {
         match kind {
             Kind::Word => self.text(field, value, 128, is_word, NO_WORD),
-            Kind::Sound => self.text(field, value, 512, is_sound, NO_SOUND),
+            Kind::Sound => {
+                self.text(field, value, 512, is_sound, NO_SOUND) && self.is_sound(field, value)
+            }
             Kind::Text(most) => self.text(field, value, most, |_| true, ""),
             Kind::Whole(least, most) => self.whole(field, value, least, most),
             Kind::Yes => value.is_boolean() || self.refuse_type(field, "boolean"),
@@ -109,6 +111,18 @@ impl Notes<'_> {
             Kind::Object => value.is_object() || self.refuse_type(field, "object"),
             Kind::List(fields) => self.list(field, value, fields),
             Kind::Hook => true,
+        }
+    }
+
+    /// Whether `value`, a text, names a sound and nothing else; notes it if not.
+    pub(super) fn is_sound(&mut self, field: &str, value: &Value) -> bool {
+        let text = text_of(value).unwrap_or_default();
+        match sound_objection(&text, self.author) {
+            Some(message) => {
+                self.say(field, "format", message);
+                false
+            }
+            None => true,
         }
     }
 
@@ -213,15 +227,18 @@ impl Notes<'_> {
 
 const MISSING: &str = "Field is required but missing";
 const NO_WORD: &str = "Value must be letters, digits and _ . + * # @ - only";
-const NO_SOUND: &str = "Value must not hold blanks or quotes";
+const NO_SOUND: &str = "Value must not hold blanks, quotes or ${";
 
 fn is_word(text: &str) -> bool {
     text.chars()
         .all(|c| c.is_ascii_alphanumeric() || "_.+*#@-".contains(c))
 }
 
+/// One word of an argument. What a channel variable becomes could be several, and the last words of a menu's
+/// send the call elsewhere.
 fn is_sound(text: &str) -> bool {
-    !text.contains(|c: char| c.is_whitespace() || c == '\'' || c == '"')
+    let text = text.strip_prefix("${sound_prefix}").unwrap_or(text);
+    !text.contains(|c: char| c.is_whitespace() || c == '\'' || c == '"') && !text.contains("${")
 }
 
 /// The text of an id, which clients also write as a number.

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use ipnet::IpNet;
 
 use crate::call::Source;
-use crate::callflow::REMOTE_MODULES;
+use crate::callflow::{REMOTE_MODULES, REMOTE_VARIABLES};
 pub use changes::{Change, Changes};
 pub use key::{Durability, Hidden, LogFormat, Millis, Shown};
 use key::{Key, ms};
@@ -194,6 +194,9 @@ sections! {
     callflow Callflow {
         /// The modules that a flow fetched by GET may use.
         remote_modules: Vec<String> = REMOTE_MODULES.map(str::to_owned).to_vec(), anything;
+        /// The channel variables that it may set; `crm_*` for all that begin so. Never one by which the switch runs
+        /// something.
+        remote_variables: Vec<String> = REMOTE_VARIABLES.map(str::to_owned).to_vec(), anything;
         /// The domain of `user/` and of voicemail where a flow names none.
         domain: String = String::new(), anything;
     }

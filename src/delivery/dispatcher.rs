@@ -18,11 +18,12 @@ use tracing::info;
 use super::disabler::Disabler;
 use super::endpoint::{Endpoint, Gate};
 use super::handle::{Command, DeliveryConfig, DeliveryHandle, DeliveryStats, Seen, SwitchOff};
-use super::queue::Queue;
+use super::queue::{Load, Queue};
 use super::send::Sender;
 use super::verdict::{Answer, Decision};
 use crate::hook::{Delivery, Hook, Index};
 use crate::store::attempts::{Attempt, AttemptResult};
+use crate::store::deliveries::Due;
 use crate::store::{Next, Settled, Store};
 use crate::time::{Clock, Timestamp};
 
@@ -30,8 +31,15 @@ use crate::time::{Clock, Timestamp};
 const WINDOW: usize = 1_024;
 /// Deliveries in memory at most, all hooks together; beyond it each hook has [`LEAST_WINDOW`].
 const WINDOW_OF_ALL: usize = 8_192;
-/// What a hook may always have in memory.
+/// What a hook may always have in memory, unless it is more than [`BYTES`].
 const LEAST_WINDOW: usize = 8;
+/// Bytes of bodies of one hook in memory, beyond which it has one delivery there.
+const BYTES: usize = 4 * 1_024 * 1_024;
+/// The same of all hooks together. What its owner writes into a hook is copied into every body, so a few
+/// deliveries may be as large as thousands.
+const BYTES_OF_ALL: usize = 32 * 1_024 * 1_024;
+/// Bytes asked of the store at once.
+const BYTES_FETCHED: usize = 1_024 * 1_024;
 /// Rows asked of the store at once.
 const FETCH: usize = 256;
 /// The store is asked again when fewer than this are ready.
@@ -78,8 +86,9 @@ struct Done {
 /// What the store had of a queue.
 struct Fetched {
     queue: i64,
-    rows: Vec<Delivery>,
-    more: bool,
+    due: Due,
+    /// The room that was kept for it.
+    bytes: usize,
     next_due: Option<Timestamp>,
     /// How it was asked: only for the oldest of each call.
     strict: bool,
@@ -113,7 +122,9 @@ pub struct Dispatcher {
     timers: BinaryHeap<Reverse<(Instant, Wake)>>,
     /// Requests that failed and wait to be made again at the failover endpoint.
     failing_over: HashMap<Arc<str>, VecDeque<Done>>,
-    taken: usize,
+    taken: Load,
+    /// Bytes that the store was asked for and has not given yet.
+    asked: usize,
     in_flight: usize,
     /// Deliveries whose outcome is not committed yet, and their queues.
     unsettled: HashMap<i64, i64>,
@@ -165,7 +176,8 @@ impl Dispatcher {
             endpoints: HashMap::new(),
             timers: BinaryHeap::new(),
             failing_over: HashMap::new(),
-            taken: 0,
+            taken: Load::default(),
+            asked: 0,
             in_flight: 0,
             unsettled: HashMap::new(),
             prune_at: ENDPOINTS_KEPT,
@@ -327,7 +339,7 @@ impl Dispatcher {
         queue.evict();
         // What waits in the store may have waited for this.
         queue.spill();
-        self.taken = self.taken + queue.taken() - before;
+        self.taken.change(before, queue.taken());
         if let Some(emptying) = queue.emptying.take() {
             emptying.store(false, Atomic::Relaxed);
         }
@@ -344,7 +356,7 @@ impl Dispatcher {
                 self.give_up(&delivery, HOOK_DELETED);
                 continue;
             };
-            let window = self.window();
+            let window = self.window(key);
             if (self.queues.get(&key)).is_none_or(|queue| queue.endpoint.is_none()) {
                 self.follow(key, Some(&hook));
             }
@@ -358,8 +370,9 @@ impl Dispatcher {
             if dead {
                 queue.spill();
             }
+            let before = queue.taken();
             if queue.offer(delivery, hook.settings.ordering, window) {
-                self.taken += 1;
+                self.taken.change(before, queue.taken());
                 self.enlist(key);
                 if touched.last() != Some(&endpoint) {
                     touched.push(endpoint);
@@ -375,9 +388,13 @@ impl Dispatcher {
         self.publish();
     }
 
-    /// How much of a hook may be in memory, as full as memory is.
-    fn window(&self) -> usize {
-        match self.taken < WINDOW_OF_ALL {
+    /// How many deliveries of a queue may be in memory, as full as memory is.
+    fn window(&self, key: i64) -> usize {
+        let bytes = (self.queues.get(&key)).map_or(0, |queue| queue.taken().bytes);
+        if bytes >= BYTES || self.taken.bytes + self.asked >= BYTES_OF_ALL {
+            return 1;
+        }
+        match self.taken.deliveries < WINDOW_OF_ALL {
             true => WINDOW,
             false => LEAST_WINDOW,
         }
@@ -539,7 +556,7 @@ impl Dispatcher {
                     let before = queue.taken();
                     queue.evict();
                     queue.in_turn = false;
-                    self.taken = self.taken + queue.taken() - before;
+                    self.taken.change(before, queue.taken());
                 }
                 continue;
             };
@@ -630,7 +647,7 @@ impl Dispatcher {
         let number = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
         self.stats
             .in_memory
-            .store(number(self.taken), Atomic::Relaxed);
+            .store(number(self.taken.deliveries), Atomic::Relaxed);
         self.stats
             .in_flight
             .store(number(self.in_flight), Atomic::Relaxed);
@@ -729,6 +746,28 @@ mod tests {
         tokio::time::sleep_until(at).await;
         dispatcher.wake_queue(hook.key, at);
         assert_eq!(dispatcher.in_flight, 2);
+    }
+
+    #[tokio::test]
+    async fn large_bodies_wait_in_the_store() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut dispatcher = at_rest(directory.path());
+        let body = bytes::Bytes::from(vec![b'x'; 64 * 1_024]);
+        let many = BYTES_OF_ALL / BYTES + 2;
+        for port in 1..=many {
+            let hook = hook(&format!("http://127.0.0.1:{port}/"));
+            let large = (1..=200).map(|id| Delivery {
+                body: body.clone(),
+                ..delivery(id, &hook)
+            });
+            dispatcher.on_committed(large.collect());
+            assert!(dispatcher.queues[&hook.key].taken().bytes <= BYTES + body.len());
+            // One of each may always go.
+            assert!(dispatcher.queues[&hook.key].taken().deliveries > 0);
+        }
+        let held = dispatcher.taken.bytes + dispatcher.asked;
+        assert!(held <= BYTES_OF_ALL + many * body.len(), "{held} bytes");
+        assert!(dispatcher.taken.deliveries < many * 200);
     }
 
     #[tokio::test]

@@ -36,6 +36,23 @@ impl Off {
     }
 }
 
+/// How much is in memory.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Load {
+    /// Deliveries.
+    pub(super) deliveries: usize,
+    /// Bytes of their bodies.
+    pub(super) bytes: usize,
+}
+
+impl Load {
+    /// Counts what one queue has now in place of what it had.
+    pub(super) fn change(&mut self, before: Self, now: Self) {
+        self.deliveries = self.deliveries + now.deliveries - before.deliveries;
+        self.bytes = self.bytes + now.bytes - before.bytes;
+    }
+}
+
 /// The deliveries of one hook.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
@@ -71,8 +88,10 @@ pub(super) struct Queue {
     ready: VecDeque<Delivery>,
     /// The calls that have a first attempt ready or under way, and what waits for it.
     lanes: HashMap<i64, VecDeque<Delivery>>,
-    /// Every delivery in memory, under way, or finished but not yet committed.
-    taken: HashSet<i64>,
+    /// Every delivery in memory, under way, or finished but not yet committed, with the bytes of its body.
+    taken: HashMap<i64, usize>,
+    /// The sum of those bytes.
+    bytes: usize,
     /// When those whose outcome is not committed yet are tried again.
     retries: HashMap<i64, Timestamp>,
     /// What was settled while the store was being asked: its answer may be older.
@@ -90,7 +109,7 @@ impl Queue {
     /// window is full.
     pub(super) fn offer(&mut self, delivery: Delivery, ordering: Ordering, window: usize) -> bool {
         self.strict = ordering == Ordering::Strict;
-        if self.taken.contains(&delivery.id) {
+        if self.taken.contains_key(&delivery.id) {
             return false;
         }
         if self.off.is_some()
@@ -113,7 +132,9 @@ impl Queue {
     }
 
     fn take(&mut self, delivery: Delivery, ordering: Ordering) {
-        self.taken.insert(delivery.id);
+        let bytes = delivery.body.len();
+        self.bytes += bytes;
+        self.taken.insert(delivery.id, bytes);
         if ordering == Ordering::Call && may_have_lane(&delivery) {
             if let Some(waiting) = self.lanes.get_mut(&delivery.lane) {
                 waiting.push_back(delivery);
@@ -133,7 +154,7 @@ impl Queue {
         let newest = rows.iter().map(|delivery| delivery.id).max();
         self.fetched_to = self.fetched_to.max(newest.unwrap_or_default());
         for delivery in rows {
-            if !self.taken.contains(&delivery.id) && !settled.contains(&delivery.id) {
+            if !self.taken.contains_key(&delivery.id) && !settled.contains(&delivery.id) {
                 self.take(delivery, ordering);
             }
         }
@@ -141,12 +162,13 @@ impl Queue {
 
     /// Which deliveries the store need not give again.
     pub(super) fn held(&self) -> HashSet<i64> {
-        self.taken.union(&self.set_aside).copied().collect()
+        let taken = self.taken.keys();
+        taken.chain(&self.set_aside).copied().collect()
     }
 
     /// Somebody queued deliveries again in the store: any of these, too.
     pub(super) fn queued_again(&mut self) {
-        self.queued_again.extend(&self.taken);
+        self.queued_again.extend(self.taken.keys());
         self.spill();
     }
 
@@ -163,9 +185,12 @@ impl Queue {
         self.next_due = None;
     }
 
-    /// How many deliveries are in memory or under way.
-    pub(super) fn taken(&self) -> usize {
-        self.taken.len()
+    /// What is in memory or under way.
+    pub(super) fn taken(&self) -> Load {
+        Load {
+            deliveries: self.taken.len(),
+            bytes: self.bytes,
+        }
     }
 
     /// How many may be sent now.
@@ -205,7 +230,7 @@ impl Queue {
 
     /// An outcome was committed: the delivery is tried again, or finished.
     pub(super) fn settled(&mut self, id: i64, retries: bool) {
-        self.taken.remove(&id);
+        self.release(id);
         let retry_at = self.retries.remove(&id).filter(|_| retries);
         if self.fetching {
             self.settled_meanwhile.insert(id);
@@ -230,7 +255,7 @@ impl Queue {
             self.spill();
         }
         for delivery in std::mem::take(&mut self.ready) {
-            self.taken.remove(&delivery.id);
+            self.release(delivery.id);
             if may_have_lane(&delivery) {
                 let waiting = self.lanes.remove(&delivery.lane).unwrap_or_default();
                 self.forget(&waiting);
@@ -246,8 +271,12 @@ impl Queue {
 
     fn forget(&mut self, deliveries: &VecDeque<Delivery>) {
         for delivery in deliveries {
-            self.taken.remove(&delivery.id);
+            self.release(delivery.id);
         }
+    }
+
+    fn release(&mut self, id: i64) {
+        self.bytes -= self.taken.remove(&id).unwrap_or_default();
     }
 
     /// Follows its hook, or that there is none; where it goes is not its own business.
@@ -389,7 +418,7 @@ mod tests {
         let first = queue.next().unwrap();
         queue.evict();
         assert!(queue.spilled);
-        assert_eq!(queue.taken(), 1);
+        assert_eq!(queue.taken().deliveries, 1);
         queue.fetching = true;
         queue.fetched(
             vec![delivery(1, 7), delivery(2, 7), delivery(3, 8)],
@@ -416,7 +445,7 @@ mod tests {
         // 1 is over, which only the store knows.
         assert!(!queue.offer(delivery(1, 0), Ordering::Call, 100));
         assert!(queue.spilled);
-        assert_eq!(queue.taken(), 1);
+        assert_eq!(queue.taken().deliveries, 1);
     }
 
     #[test]
@@ -432,6 +461,27 @@ mod tests {
         assert!(!queue.spilled);
         queue.settled(1, false);
         assert!(queue.spilled);
+    }
+
+    #[test]
+    fn bodies_count_as_long_as_they_are_held() {
+        let large = |id| Delivery {
+            body: Bytes::from(vec![b'x'; 1_000]),
+            ..delivery(id, 7)
+        };
+        let mut queue = Queue::default();
+        for id in 1..=3 {
+            queue.offer(large(id), Ordering::Call, 100);
+        }
+        assert_eq!(queue.taken().bytes, 3_000);
+        let first = queue.next().unwrap();
+        queue.attempted(&first);
+        assert_eq!(queue.taken().bytes, 3_000, "until it is settled");
+        queue.settled(1, false);
+        queue.settled(1, false);
+        assert_eq!(queue.taken().bytes, 2_000);
+        queue.evict();
+        assert_eq!(queue.taken(), Load::default());
     }
 
     #[test]

@@ -253,6 +253,8 @@ impl From<reqwest::Error> for Failure {
             (Answer::NotConnected, "nxdomain")
         } else if causes().any(|cause| cause.is::<rustls::Error>()) {
             (Answer::NotConnected, "tls")
+        } else if causes().any(is_no_http) {
+            (Answer::Broken, "bad_response")
         } else if error.is_timeout() && error.is_connect() {
             (Answer::NotConnected, "connect_timeout")
         } else if error.is_timeout() {
@@ -281,6 +283,13 @@ impl From<reqwest::Error> for Failure {
             body: Bytes::new(),
         }
     }
+}
+
+/// Whether something came back that is no HTTP, or more headers than are read.
+fn is_no_http(cause: &(dyn Error + 'static)) -> bool {
+    cause
+        .downcast_ref::<hyper::Error>()
+        .is_some_and(hyper::Error::is_parse)
 }
 
 /// An error and all that caused it.

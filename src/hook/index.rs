@@ -240,7 +240,7 @@ impl Hook {
     /// # Errors
     /// Every mistake in the document.
     pub fn ad_hoc(account_id: &Arc<str>, document: Document) -> Result<Self, super::Mistakes> {
-        let settings = Settings::read(&document)?.without_passwords()?;
+        let settings = Settings::written(&document, None)?.without_passwords()?;
         let text = serde_json::Value::Object(document.clone()).to_string();
         Ok(Self {
             key: -hash63(&settings.endpoint),

@@ -22,7 +22,9 @@ pub use index::{Index, Router};
 pub use render::form_encode;
 pub use samples::{sample, sample_payload};
 pub use secret::{BadSecret, Secret, Secrets};
-pub use settings::{Format, Mistakes, Ordering, RateLimit, Settings, Verb};
+pub use settings::{
+    Format, MOST_CUSTOM_DATA, MOST_HEADERS, Mistakes, Ordering, RateLimit, Settings, Verb,
+};
 pub use target::{NatsLogin, NatsTarget, meant_uri, shown_uri};
 
 use crate::time::Timestamp;

@@ -27,6 +27,11 @@ const FORBIDDEN_HEADERS: &[&str] = &[
     "upgrade",
 ];
 
+/// Bytes of `custom_data` as JSON at most: every delivery has a copy of it.
+pub const MOST_CUSTOM_DATA: usize = 16 * 1_024;
+/// Bytes of `custom_request_headers` as JSON at most: every attempt is recorded with them.
+pub const MOST_HEADERS: usize = 8 * 1_024;
+
 /// What is wrong with a document: field, rule, and what a person can do about it, in Kazoo's form
 /// (`{"uri": {"required": {"message": "Field is required but missing"}}}`).
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -325,6 +330,41 @@ impl Settings {
             }),
             _ => Err(mistakes),
         }
+    }
+
+    /// Reads a document that somebody writes now, in place of `before` where there was one. What is large and
+    /// stays as it was is no mistake: it may be older than its bound.
+    ///
+    /// # Errors
+    /// Every mistake in it, [`MOST_CUSTOM_DATA`] and [`MOST_HEADERS`] included.
+    pub fn written(document: &Document, before: Option<&Document>) -> Result<Self, Mistakes> {
+        let (settings, mut mistakes) = match Self::read(document) {
+            Ok(settings) => (Some(settings), Mistakes::default()),
+            Err(mistakes) => (None, mistakes),
+        };
+        for (field, most) in [
+            ("custom_data", MOST_CUSTOM_DATA),
+            ("custom_request_headers", MOST_HEADERS),
+        ] {
+            let value = document.get(field);
+            let Some(Value::Object(object)) = value else {
+                continue;
+            };
+            if before.is_some_and(|before| before.get(field) == value) {
+                continue;
+            }
+            let size = serde_json::to_vec(object).map_or(0, |json| json.len());
+            if size > most {
+                let message =
+                    format!("Value must not be more than {most} bytes of JSON; this has {size}");
+                mistakes.add(
+                    field,
+                    "maxLength",
+                    json!({ "message": message, "target": most }),
+                );
+            }
+        }
+        settings.filter(|_| mistakes.is_empty()).ok_or(mistakes)
     }
 
     /// Where it sends, by the field that says so.

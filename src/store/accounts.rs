@@ -14,6 +14,15 @@ use crate::time::Timestamp;
 /// The account that is always there.
 pub const DEFAULT: &str = "default";
 
+/// Numbers of an account at most: all accounts' are in memory, for calls to be looked up in.
+pub const MOST_NUMBERS: usize = 5_000;
+/// Characters of a number as it is written, at most.
+pub const LONGEST_NUMBER: usize = 64;
+/// Characters of a realm at most, as of any DNS name.
+pub const LONGEST_REALM: usize = 253;
+/// Characters of a name at most.
+pub const LONGEST_NAME: usize = 256;
+
 /// An account as it is managed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StoredAccount {
@@ -62,16 +71,33 @@ impl Known {
             }
         };
         let (name, realm) = (text("name"), text("realm"));
+        for (field, text, most) in [
+            ("name", &name, LONGEST_NAME),
+            ("realm", &realm, LONGEST_REALM),
+        ] {
+            let length = text.as_deref().map_or(0, |text| text.chars().count());
+            too_long(&mut mistakes, field, length, most);
+        }
         if document.get("name").is_none_or(serde_json::Value::is_null) {
             mistakes.say("name", "required", "Field is required but missing");
         }
         let mut numbers = Vec::new();
         match document.get("numbers") {
             None | Some(serde_json::Value::Null) => {}
+            Some(serde_json::Value::Array(items)) if items.len() > MOST_NUMBERS => {
+                let message = format!("An account must not have more than {MOST_NUMBERS} numbers");
+                let detail = json!({ "message": message, "target": MOST_NUMBERS });
+                mistakes.add("numbers", "maxItems", detail);
+            }
             Some(serde_json::Value::Array(items)) => {
                 for (index, item) in items.iter().enumerate() {
                     match item.as_str().filter(|number| !digits(number).is_empty()) {
-                        Some(number) => numbers.push(number.to_owned()),
+                        Some(number) => {
+                            let length = number.chars().count();
+                            let field = format!("numbers.{index}");
+                            too_long(&mut mistakes, &field, length, LONGEST_NUMBER);
+                            numbers.push(number.to_owned());
+                        }
                         None => mistakes.say(
                             &format!("numbers.{index}"),
                             "format",
@@ -90,6 +116,14 @@ impl Known {
             }),
             _ => Err(mistakes),
         }
+    }
+}
+
+fn too_long(mistakes: &mut Mistakes, field: &str, length: usize, most: usize) {
+    if length > most {
+        let message = format!("String must not be more than {most} characters");
+        let detail = json!({ "message": message, "target": most });
+        mistakes.add(field, "maxLength", detail);
     }
 }
 
@@ -233,20 +267,20 @@ pub fn insert_as(
     Ok(account)
 }
 
-/// Changes an account's document: `change` is given the document as it is and says what it becomes. `None`
-/// where there is no such account.
+/// Changes an account's document: `change` is given the account as it is and says what its document becomes.
+/// `None` where there is no such account.
 ///
 /// # Errors
 /// The document's mistakes, a realm or number that another account has, or SQLite's.
 pub fn update(
     tx: &mut Tx<'_>,
     id: &str,
-    change: impl FnOnce(&Document) -> Result<Document, Mistakes>,
+    change: impl FnOnce(&StoredAccount) -> Result<Document, Mistakes>,
 ) -> Result<Option<StoredAccount>, StoreError> {
     let Some(mut account) = get(tx, id)? else {
         return Ok(None);
     };
-    account.document = change(&account.document).map_err(StoreError::Document)?;
+    account.document = change(&account).map_err(StoreError::Document)?;
     account.modified = tx.now;
     let known = Known::read(&account.document).map_err(StoreError::Document)?;
     require_free(tx, id, &known)?;

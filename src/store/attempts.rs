@@ -141,6 +141,19 @@ pub struct LoggedAttempt {
     pub delivery: Delivery,
 }
 
+impl LoggedAttempt {
+    /// The bytes of what may be large in it.
+    fn bytes(&self) -> usize {
+        let Attempt {
+            req_headers,
+            resp_headers,
+            resp_body,
+            ..
+        } = &self.attempt;
+        self.delivery.body.len() + req_headers.0.len() + resp_headers.0.len() + resp_body.len()
+    }
+}
+
 /// Where an attempt belongs.
 pub(super) struct Place<'a> {
     pub(super) delivery: i64,
@@ -211,7 +224,7 @@ pub struct Filter {
 #[derive(Debug, Clone, Default)]
 pub struct Page {
     /// Newest first. There may be fewer than asked for, or none, and still a next page: a page looks only for
-    /// so long.
+    /// so long, and has a bounded size.
     pub attempts: Vec<LoggedAttempt>,
     /// Where the next page starts; `None` on the last one.
     pub next: Option<i64>,
@@ -223,6 +236,9 @@ const LEAST_LOOKED_AT: usize = 1_000;
 /// How long a page looks at more of them before it leaves the rest to the next one: of a million rows a filter may
 /// let none through.
 const LONGEST_LOOK: Duration = Duration::from_millis(100);
+
+/// Bytes of a page after which the rest is left to the next one.
+const ENOUGH_BYTES: usize = 4 * 1_024 * 1_024;
 
 /// How much later an attempt may be written down than it began: its time-outs, and a stalled disk. Beyond
 /// that the log's order is taken for the order of time.
@@ -252,15 +268,19 @@ pub fn page(
     };
     let mut page = Page::default();
     let began = Instant::now();
-    let mut looked_at = 0;
+    let (mut looked_at, mut bytes) = (0, 0);
     while let Some(id) = candidates.next(conn)? {
-        if page.attempts.len() == size {
+        if page.attempts.len() == size || bytes >= ENOUGH_BYTES {
             page.next = Some(id);
             break;
         }
         looked_at += 1;
         match filter.look(conn, id)? {
-            Look::Wanted => page.attempts.extend(get(conn, id)?),
+            Look::Wanted => {
+                let attempt = get(conn, id)?;
+                bytes += attempt.as_ref().map_or(0, LoggedAttempt::bytes);
+                page.attempts.extend(attempt);
+            }
             Look::Unwanted if looked_at >= LEAST_LOOKED_AT && began.elapsed() > LONGEST_LOOK => {
                 page.next = candidates.next(conn)?;
                 break;

@@ -65,8 +65,26 @@ const COLUMNS: &str =
 
 const FROM: &str = "deliveries d JOIN bodies b ON b.id = d.id JOIN events e ON e.id = d.event LEFT JOIN hooks h ON h.key = d.queue";
 
-/// What of `queue` may be sent at `now`, at most `limit`, by due time and then by age, without those in
-/// `held`, which the caller has already.
+/// How much the caller of [`due`] has room for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// So many deliveries.
+    pub deliveries: usize,
+    /// So many bytes of bodies; the first one is given however large it is.
+    pub bytes: usize,
+}
+
+/// What of a queue may be sent.
+#[derive(Debug, Clone, Default)]
+pub struct Due {
+    /// By due time and then by age.
+    pub deliveries: Vec<Delivery>,
+    /// There was no room for more; there may be more.
+    pub more: bool,
+}
+
+/// What of `queue` may be sent at `now`, as much as there is `room` for, without those in `held`, which the
+/// caller has already.
 ///
 /// With `strict`, a delivery comes only where nothing earlier of its lane is pending, held ones included.
 ///
@@ -76,10 +94,10 @@ pub fn due(
     conn: &Connection,
     queue: i64,
     now: Timestamp,
-    limit: usize,
+    room: Room,
     strict: bool,
     held: &HashSet<i64>,
-) -> Result<Vec<Delivery>, StoreError> {
+) -> Result<Due, StoreError> {
     // Ids first, from the index alone: the bodies of what is held or must wait are never touched.
     let mut index = conn.prepare_cached(
         "SELECT id, lane FROM deliveries INDEXED BY deliveries_due
@@ -88,7 +106,7 @@ pub fn due(
     let mut rows = index.query(params![queue, now.0])?;
     let mut ids = Vec::new();
     let mut lanes = HashSet::new();
-    while ids.len() < limit
+    while ids.len() < room.deliveries
         && let Some(row) = rows.next()?
     {
         let (id, lane): (i64, i64) = (row.get(0)?, row.get(1)?);
@@ -103,19 +121,31 @@ pub fn due(
     }
     let mut statement =
         conn.prepare_cached(&format!("SELECT {COLUMNS} FROM {FROM} WHERE d.id = ?"))?;
-    ids.into_iter()
-        .map(|id| {
-            let mut rows = statement.query([id])?;
-            match rows.next()? {
-                Some(row) => read(row).map(|(delivery, _)| delivery),
-                None => Err(StoreError::damaged(
+    let mut due = Due {
+        more: ids.len() >= room.deliveries,
+        ..Due::default()
+    };
+    let mut bytes = 0;
+    for id in ids {
+        if bytes >= room.bytes && !due.deliveries.is_empty() {
+            due.more = true;
+            break;
+        }
+        let mut rows = statement.query([id])?;
+        let (delivery, _) = match rows.next()? {
+            Some(row) => read(row)?,
+            None => {
+                return Err(StoreError::damaged(
                     "deliveries",
                     id,
                     "its event is missing",
-                )),
+                ));
             }
-        })
-        .collect()
+        };
+        bytes += delivery.body.len();
+        due.deliveries.push(delivery);
+    }
+    Ok(due)
 }
 
 /// Whether an earlier delivery of the lane waits for a later try.

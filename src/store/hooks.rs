@@ -119,7 +119,7 @@ pub fn insert_as(
 ) -> Result<Hook, StoreError> {
     accounts::require(tx, account_id)?;
     free_id(tx, id)?;
-    let settings = Settings::read(&document).map_err(StoreError::Document)?;
+    let settings = Settings::written(&document, None).map_err(StoreError::Document)?;
     let mut hook = Hook {
         key: 0,
         id: id.into(),
@@ -188,8 +188,10 @@ pub fn update(
     let Some(mut hook) = get(tx, account_id, id)? else {
         return Ok(None);
     };
-    hook.document = change(&hook.document).map_err(StoreError::Document)?;
-    hook.settings = Settings::read(&hook.document).map_err(StoreError::Document)?;
+    let document = change(&hook.document).map_err(StoreError::Document)?;
+    let settings = Settings::written(&document, Some(&hook.document));
+    hook.settings = settings.map_err(StoreError::Document)?;
+    hook.document = document;
     hook.modified = tx.now;
     save(tx, &hook)?;
     Ok(Some(hook))

@@ -239,7 +239,7 @@ mod testing {
 
     use super::{Act, Module, Scene};
     use crate::callflow::schema::{Data, Notes};
-    use crate::callflow::text::Author;
+    use crate::callflow::text::{Author, REMOTE_VARIABLES};
     use crate::hook::Mistakes;
 
     /// What a module does with this data, in the domain `pbx.test`.
@@ -270,12 +270,25 @@ mod testing {
         read(module, &data).1.to_string()
     }
 
+    /// What is wrong with it where it is a receiver's answer.
+    pub(super) fn mistakes_of_receiver(module: &Module, data: Value) -> String {
+        let variables = REMOTE_VARIABLES.map(str::to_owned);
+        let author = Author::Receiver {
+            variables: &variables,
+        };
+        read_of(author, module, &data).1.to_string()
+    }
+
     fn read(module: &Module, data: &Value) -> (Data, Mistakes) {
+        read_of(Author::Account, module, data)
+    }
+
+    fn read_of(author: Author<'_>, module: &Module, data: &Value) -> (Data, Mistakes) {
         let mut mistakes = Mistakes::default();
         let mut notes = Notes {
             mistakes: &mut mistakes,
             path: "data",
-            author: Author::Account,
+            author,
         };
         let data = Data::read(module.fields, Some(data), &mut notes);
         (module.check)(&data, &mut notes);
@@ -304,7 +317,7 @@ mod tests {
                 let mut notes = Notes {
                     mistakes: &mut mistakes,
                     path: module.id,
-                    author: crate::callflow::text::Author::Receiver,
+                    author: crate::callflow::text::Author::Receiver { variables: &[] },
                 };
                 assert!(notes.check(field.name, field.kind, &default), "{mistakes}");
             }

@@ -1,7 +1,7 @@
 //! `play`: plays a sound.
 
-use super::{ANSWER, Act, Application, Category, Children, Module, PLAY, answered, no_more};
-use crate::callflow::schema::{Field, Kind};
+use super::{ANSWER, Act, Application, Category, Children, Module, PLAY, answered};
+use crate::callflow::schema::{Data, Field, Kind, Notes};
 
 pub(super) const MODULE: Module = Module {
     id: "play",
@@ -17,12 +17,18 @@ pub(super) const MODULE: Module = Module {
         ANSWER,
     ],
     children: Children::Default,
-    check: no_more,
+    check,
     act: |data, _| {
         let playback = Application::new("playback", data.word("file"), PLAY);
         Act::Run(answered(data, playback))
     },
 };
+
+fn check(data: &Data, notes: &mut Notes<'_>) {
+    if let Some(file) = data.document().get("file") {
+        notes.is_sound("file", file);
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -49,6 +55,10 @@ mod tests {
     #[test]
     fn a_file_is_no_command_of_the_switch() {
         assert!(mistakes(&MODULE, json!({"file": "${system(x)}"})).contains("${NAME}"));
+        assert!(
+            mistakes(&MODULE, json!({"file": "shell_stream://reboot"}))
+                .starts_with("data.file: Value must be the path of a sound")
+        );
         assert_eq!(
             mistakes(&MODULE, json!({"file": ""})),
             "data.file: String must be at least 1 characters"

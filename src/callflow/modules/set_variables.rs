@@ -2,7 +2,7 @@
 
 use super::{Act, Application, Category, Children, Module, SLACK};
 use crate::callflow::schema::{Data, Field, Kind, Notes, scalar};
-use crate::callflow::text::name_objection;
+use crate::callflow::text::{name_objection, value_objection};
 
 const MOST: usize = 64;
 /// What one value may hold.
@@ -17,7 +17,7 @@ pub(super) const MODULE: Module = Module {
         Field::required(
             "variables",
             Kind::Object,
-            "Names and values, at most 64; none by which the switch runs something",
+            "Names and values, at most 64; none by which the switch runs something or sends calls elsewhere",
         ),
         Field::optional(
             "export",
@@ -43,13 +43,17 @@ fn check(data: &Data, notes: &mut Notes<'_>) {
         let field = format!("variables.{name}");
         if let Some(message) = name_objection(name, notes.author) {
             notes.say(&field, "format", message);
+            continue;
         }
-        match scalar(value) {
-            Some(text) if text.is_empty() => {}
-            Some(text) => {
-                notes.check(&field, VALUE, &text.into());
-            }
-            None => notes.wrong_type(&field, "string, number or boolean"),
+        let Some(text) = scalar(value) else {
+            notes.wrong_type(&field, "string, number or boolean");
+            continue;
+        };
+        if !text.is_empty()
+            && notes.check(&field, VALUE, &text.as_str().into())
+            && let Some(message) = value_objection(name, &text, notes.author)
+        {
+            notes.say(&field, "format", message);
         }
     }
 }
@@ -70,7 +74,7 @@ fn act(data: &Data, _: &super::Scene<'_>) -> Act {
 mod tests {
     use serde_json::json;
 
-    use super::super::testing::{applications, mistakes};
+    use super::super::testing::{applications, mistakes, mistakes_of_receiver};
     use super::*;
 
     #[test]
@@ -104,5 +108,35 @@ mod tests {
         ] {
             assert!(mistakes.contains(part), "{mistakes}");
         }
+    }
+
+    #[test]
+    fn a_receiver_sets_data_and_nothing_else() {
+        let evil = json!({
+            "group_confirm_key": "exec", "group_confirm_file": "system touch /tmp/pwned",
+            "campon": "true", "campon_fallback_dialplan": "inline",
+            "campon_fallback_exten": "system:touch /tmp/pwned",
+            "domain_name": "x,[execute_on_answer='system touch /tmp/pwned']sofia/external/1@evil",
+        });
+        for name in evil.as_object().unwrap().keys() {
+            let one = json!({"variables": {name: evil[name]}});
+            for said in [
+                mistakes(&MODULE, one.clone()),
+                mistakes_of_receiver(&MODULE, one),
+            ] {
+                assert!(said.starts_with(&format!("data.variables.{name}: This variable")));
+            }
+        }
+        let unknown = json!({"variables": {"ringback": "told.wav"}});
+        assert_eq!(mistakes(&MODULE, unknown.clone()), "");
+        assert_eq!(
+            mistakes_of_receiver(&MODULE, unknown),
+            "data.variables.ringback: This variable is not in [callflow] remote_variables"
+        );
+        let data = json!({"crm_id": 4711, "effective_caller_id_name": "Smith, John"});
+        assert_eq!(
+            mistakes_of_receiver(&MODULE, json!({"variables": data})),
+            ""
+        );
     }
 }

@@ -53,7 +53,7 @@ fn check(data: &Data, notes: &mut Notes<'_>) {
     if !data.document().contains_key("uri") {
         return;
     }
-    let settings = Settings::read(&hook_document(data.document(), "webhook"));
+    let settings = Settings::written(&hook_document(data.document(), "webhook"), None);
     if let Err(mistakes) = settings.and_then(Settings::without_passwords) {
         for (field, rules) in mistakes.into_document() {
             for (rule, detail) in rules.as_object().into_iter().flatten() {
@@ -84,6 +84,13 @@ mod tests {
         assert_eq!(
             mistakes(&MODULE, json!({})),
             "data.uri: Field is required but missing"
+        );
+        assert_eq!(
+            mistakes(
+                &MODULE,
+                json!({"uri": "http://a/", "custom_data": {"a": "x".repeat(16_384)}})
+            ),
+            "data.custom_data: Value must not be more than 16384 bytes of JSON; this has 16392"
         );
         assert_eq!(
             mistakes(

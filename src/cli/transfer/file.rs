@@ -215,7 +215,7 @@ impl Reader {
 
 /// What the daemon would find wrong with a webhook, and a secret that would be another one on each server.
 fn check_webhook(document: &Document) -> Result<(), Mistakes> {
-    Settings::read(document).map(drop)?;
+    Settings::written(document, None).map(drop)?;
     let mut mistakes = Mistakes::default();
     if document.get("secret").and_then(Value::as_str) == Some("generate") {
         let message = "Write whsec_… here, or leave it out: each import would make another one";

@@ -155,7 +155,7 @@ impl Found {
             let is_kazoos = field.starts_with("pvt_") || field.starts_with('_');
             !is_kazoos && !matches!(field.as_str(), "id" | "disable_reason") && !value.is_null()
         });
-        if let Err(mistakes) = Settings::read(&document) {
+        if let Err(mistakes) = Settings::written(&document, None) {
             return self.leave_out(&id, &name, &mistakes.to_string());
         }
         self.switched_off += usize::from(switched_off);

@@ -12,11 +12,11 @@ use tracing::{info, warn};
 use super::super::endpoint::Gate;
 use super::super::queue::Off;
 use super::{
-    BITE, BREATHS, Dispatcher, Emptied, FETCH, Fetched, HOOK_DELETED, HOOK_DISABLED, LONGEST_SLEEP,
-    LOW_WATER, STORE_PAUSE, Wake,
+    BITE, BREATHS, BYTES, BYTES_FETCHED, BYTES_OF_ALL, Dispatcher, Emptied, FETCH, Fetched,
+    HOOK_DELETED, HOOK_DISABLED, LONGEST_SLEEP, LOW_WATER, STORE_PAUSE, Wake,
 };
 use crate::hook::{Hook, Ordering};
-use crate::store::deliveries::{self, State};
+use crate::store::deliveries::{self, Due, Room, State};
 use crate::store::{Settled, StoreError};
 
 impl Dispatcher {
@@ -133,7 +133,7 @@ impl Dispatcher {
                 true => queue.set_aside(id),
                 false => queue.settled(id, retries),
             }
-            self.taken = self.taken + queue.taken() - before;
+            self.taken.change(before, queue.taken());
             if queue.strict && !retries {
                 queue.spill();
             }
@@ -152,14 +152,14 @@ impl Dispatcher {
         if self.stopping {
             return;
         }
-        let window = self.window();
+        let window = self.window(key);
         let Some(queue) = self.queues.get(&key) else {
             return;
         };
         if !queue.spilled || queue.fetching || queue.off.is_some() || queue.ready() >= LOW_WATER {
             return;
         }
-        let mut room = window.saturating_sub(queue.taken()).min(FETCH);
+        let mut room = window.saturating_sub(queue.taken().deliveries).min(FETCH);
         if let Some(name) = queue.endpoint.clone() {
             let endpoint = self.endpoint(&name);
             if endpoint.is_circuit_open() {
@@ -177,6 +177,15 @@ impl Dispatcher {
         let Some(queue) = self.queues.get_mut(&key) else {
             return;
         };
+        // The bytes of this queue are bounded as those of all are, and kept free until the store has given.
+        let bytes = (BYTES_OF_ALL.saturating_sub(self.taken.bytes + self.asked))
+            .min(BYTES.saturating_sub(queue.taken().bytes))
+            .min(BYTES_FETCHED);
+        self.asked += bytes;
+        let room = Room {
+            deliveries: room,
+            bytes,
+        };
         queue.fetching = true;
         let strict = queue.strict;
         let held = queue.held();
@@ -186,16 +195,16 @@ impl Dispatcher {
         tokio::spawn(async move {
             let read = store
                 .read(move |connection| {
-                    let rows = deliveries::due(connection, key, now, room, strict, &held)?;
+                    let due = deliveries::due(connection, key, now, room, strict, &held)?;
                     let next = deliveries::next_due(connection, key, now)?;
-                    Ok((rows, next))
+                    Ok((due, next))
                 })
                 .await;
             let _ = fetched.send(match read {
-                Ok((rows, next_due)) => Fetched {
+                Ok((due, next_due)) => Fetched {
                     queue: key,
-                    more: rows.len() >= room,
-                    rows,
+                    due,
+                    bytes,
                     next_due,
                     strict,
                 },
@@ -208,8 +217,11 @@ impl Dispatcher {
                     tokio::time::sleep(STORE_PAUSE).await;
                     Fetched {
                         queue: key,
-                        rows: Vec::new(),
-                        more: true,
+                        due: Due {
+                            more: true,
+                            ..Due::default()
+                        },
+                        bytes,
                         next_due: None,
                         strict,
                     }
@@ -232,12 +244,13 @@ impl Dispatcher {
 
     pub(super) fn on_fetched(&mut self, fetched: Fetched) {
         let key = fetched.queue;
-        let first = fetched.rows.first();
+        self.asked -= fetched.bytes;
+        let first = fetched.due.deliveries.first();
         let hook = first.and_then(|delivery| self.hook_of(delivery));
         let Some(queue) = self.queues.get_mut(&key) else {
             return;
         };
-        let mut rows = fetched.rows;
+        let mut rows = fetched.due.deliveries;
         if let Some(hook) = &hook {
             queue.strict = hook.settings.ordering == Ordering::Strict;
         }
@@ -248,8 +261,8 @@ impl Dispatcher {
         }
         let ordering = (hook.as_ref()).map_or(Ordering::Call, |hook| hook.settings.ordering);
         let before = queue.taken();
-        queue.fetched(rows, fetched.more || stays, ordering);
-        self.taken = self.taken + queue.taken() - before;
+        queue.fetched(rows, fetched.due.more || stays, ordering);
+        self.taken.change(before, queue.taken());
         queue.due_at(fetched.next_due);
         if let Some(hook) = &hook {
             self.move_to(key, &hook.settings.endpoint);

@@ -26,6 +26,9 @@
 //! | [`console`] | the files of the web page at `/`, which uses the public API alone | everything else |
 //! | [`app`] | all of them: builds, starts and stops the parts in order | |
 //!
+//! In front of the house stand `src/main.rs` and `src/cli`, the command line: a file a command. `serve`, `demo`,
+//! `record` and `replay` build the rooms; what manages a running daemon speaks to it over REST, as everybody does.
+//!
 //! Beside the rooms: [`trigger`] (the catalogue of what a hook can ask for), [`time`] (instants, and the clock
 //! that is passed in), [`config`] (the configuration, read and checked whole; what a reload can change), [`tally`]
 //! (numbers that a room keeps while it works; [`api`] collects them for `/metrics`, and no room knows who reads them).

@@ -136,6 +136,22 @@ async fn accounts_and_tokens_are_made_and_taken_away() {
         table.contains("Acme") && table.contains("+15557770000"),
         "{table}"
     );
+    // More numbers than a terminal has room for.
+    let numbers: Vec<String> = (0..6_000).map(|n| format!("+1556{n:07}")).collect();
+    let many = json!({"name": "Many", "numbers": numbers});
+    let (status, answer) = daemon.api("PUT", "/v2/accounts", Some(many)).await;
+    assert_eq!(status, 201, "{answer}");
+    let (code, table, err) = run(&home, &["accounts", "list"]).await;
+    assert_eq!(code, 0, "{err}");
+    assert!(table.contains("6000 in all: +15560000000,"), "{table}");
+    let longest = table.lines().map(|line| line.chars().count()).max();
+    assert!(longest < Some(300), "{longest:?}");
+    // It is about all accounts, whichever is named.
+    for order in [&["list"][..], &["add", "--name", "x"]] {
+        let (code, _, err) = run(&home, &[&["accounts", "-A", id], order].concat()).await;
+        assert_eq!(code, 2);
+        assert!(err.contains("'-A'"), "{err}");
+    }
     let token = json_of(&home, &["tokens", "add", "-A", id]).await;
     assert!(token["token"].is_string());
     let listed = json_of(&home, &["tokens", "list", "--json", "-A", id]).await;
@@ -171,10 +187,32 @@ async fn what_goes_wrong_is_said_with_what_to_do() {
     assert_eq!(code, 1);
     assert!(err.contains("2h"), "{err}");
 
-    home.set("API__ADMIN_TOKEN", "wrong");
-    let (code, _, err) = run(&home, &["hooks", "list"]).await;
+    for more in ["[1,2]", "\"str\"", "{"] {
+        let add = [
+            "hooks",
+            "add",
+            "--name",
+            "x",
+            "--uri",
+            "http://127.0.0.1:9/",
+        ];
+        let (code, _, err) = run(&home, &[&add[..], &["--more", more]].concat()).await;
+        assert_eq!(code, 1, "{more}");
+        assert!(err.contains("--more is no JSON object"), "{err}");
+    }
+    let (code, _, err) = run(&home, &["attempts", "list", "-n", "0"]).await;
+    assert_eq!(code, 2);
+    assert!(err.contains("'--most <MOST>'"), "{err}");
+    let (code, _, err) = run(&home, &["tail", "-A", "nosuch"]).await;
     assert_eq!(code, 1);
-    assert!(err.contains("invalid_credentials"), "{err}");
+    assert!(err.contains("nosuch"), "{err}");
+
+    home.set("API__ADMIN_TOKEN", "wrong");
+    for order in [&["hooks", "list"][..], &["tail"]] {
+        let (code, _, err) = run(&home, order).await;
+        assert_eq!(code, 1);
+        assert!(err.starts_with("invalid_credentials"), "{err}");
+    }
     drop(daemon);
     home.set("API__LISTEN", "127.0.0.1:1");
     let (code, _, err) = run(&home, &["hooks", "list"]).await;
@@ -198,8 +236,19 @@ async fn tail_shows_what_happens_as_it_happens() {
     daemon
         .add_hook(json!({"name": "t", "hook": "channel_create", "uri": receiver.uri("/")}))
         .await;
+    let other = json!({"name": "Other"});
+    let (_, other) = daemon
+        .api("PUT", "/v2/accounts?id=other", Some(other))
+        .await;
+    let others = format!(
+        "/v2/accounts/{}/webhooks",
+        other["data"]["id"].as_str().unwrap()
+    );
+    let hook = json!({"name": "o", "hook": "channel_create", "uri": receiver.uri("/")});
+    let (_, hook) = daemon.api("PUT", &others, Some(hook)).await;
+    let others = format!("{others}/{}/test", hook["data"]["id"].as_str().unwrap());
     let mut tail = home
-        .command(&["tail"])
+        .command(&["tail", "-A", "default"])
         .stdout(std::process::Stdio::piped())
         .spawn()
         .unwrap();
@@ -217,7 +266,11 @@ async fn tail_shows_what_happens_as_it_happens() {
         loop {
             tokio::select! {
                 line = lines.next_line() => return line.unwrap().unwrap(),
-                _ = daemon.api("PUT", &path, Some(json!({}))) => {}
+                // What happens in another account comes first, and is not shown.
+                _ = async {
+                    daemon.api("PUT", &others, Some(json!({}))).await;
+                    daemon.api("PUT", &path, Some(json!({}))).await;
+                } => {}
             }
         }
     };
@@ -225,6 +278,6 @@ async fn tail_shows_what_happens_as_it_happens() {
         .await
         .expect("tail shows something");
     let event: Value = serde_json::from_str(&line).unwrap();
-    assert!(event.is_object(), "{line}");
+    assert_eq!(event["account_id"], "default", "{line}");
     gate.open();
 }

@@ -11,7 +11,8 @@ use switchhook::call::{Accounts, TrackerConfig};
 use switchhook::callflow::{action_of_event, check_callflow, dry_run};
 use switchhook::esl::Event;
 use switchhook::hook::Secret;
-use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::net::TcpStream;
 use tokio::process::{Child, ChildStdout, Command};
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
@@ -86,6 +87,22 @@ impl Receiver {
         builder.send().await.unwrap().status().as_u16()
     }
 
+    /// Sends a request of which only the head is said, with a length that is none or none that it takes; the status.
+    async fn send_head(&self, length: &str) -> u16 {
+        let address = self.uri.trim_start_matches("http://");
+        let mut stream = TcpStream::connect(address.trim_end_matches('/'))
+            .await
+            .unwrap();
+        let head = format!("POST / HTTP/1.1\r\nhost: {address}\r\n{length}\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        let whole = stream.read_to_end(&mut answer);
+        let whole = tokio::time::timeout(Duration::from_secs(20), whole).await;
+        whole.expect("it hangs up").unwrap();
+        let answer = String::from_utf8(answer).unwrap();
+        answer.split(' ').nth(1).unwrap().parse().unwrap()
+    }
+
     /// The next event that it prints.
     async fn event(&mut self) -> Value {
         let line = tokio::time::timeout(Duration::from_secs(20), self.lines.next_line());
@@ -148,6 +165,23 @@ async fn a_receiver_believes_only_what_is_signed(interpreter: &str, script: &str
 #[tokio::test]
 async fn the_python_receiver_believes_only_what_is_signed() {
     a_receiver_believes_only_what_is_signed("python3", "receivers/receiver.py").await;
+}
+
+#[tokio::test]
+async fn the_python_receiver_reads_no_more_than_it_takes() {
+    let Some(receiver) = Receiver::start("python3", "receivers/receiver.py").await else {
+        return;
+    };
+    for (length, status) in [
+        ("", 411),
+        ("content-length: -1\r\n", 400),
+        ("content-length: abc\r\n", 400),
+        ("content-length: 1_0\r\n", 400),
+        ("content-length: 1048577\r\n", 413),
+        ("content-length: 99999999999999999999\r\n", 413),
+    ] {
+        assert_eq!(receiver.send_head(length).await, status, "{length}");
+    }
 }
 
 #[tokio::test]

@@ -386,15 +386,68 @@ async fn a_port_in_use_and_a_foreign_database_are_refused_by_name() {
 }
 
 #[tokio::test]
+async fn a_demo_that_is_ended_leaves_nothing_behind() {
+    use tokio::io::{AsyncBufReadExt, BufReader};
+    let scratch = tempfile::tempdir().unwrap();
+    let home = Home::new(1);
+    for signal in ["-INT", "-TERM"] {
+        let mut demo = home
+            .bare_command(&["demo", "--loop", "--listen", "127.0.0.1:0"])
+            .env("TMPDIR", scratch.path())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(demo.stdout.take().unwrap()).lines();
+        // Something has arrived.
+        while !lines
+            .next_line()
+            .await
+            .unwrap()
+            .unwrap()
+            .contains("signed ")
+        {}
+        assert_eq!(std::fs::read_dir(scratch.path()).unwrap().count(), 1);
+        let id = demo.id().unwrap().to_string();
+        let kill = std::process::Command::new("kill")
+            .args([signal, &id])
+            .status();
+        assert!(kill.unwrap().success());
+        while lines.next_line().await.unwrap().is_some() {}
+        assert!(demo.wait().await.unwrap().success());
+        assert_eq!(std::fs::read_dir(scratch.path()).unwrap().count(), 0);
+    }
+}
+
+#[tokio::test]
 async fn check_says_line_by_line_what_is_right_and_what_is_wrong() {
-    let switch = Switch::start([Script::login("ClueCon")]).await;
+    let script = || Script::login("ClueCon");
+    let switch = Switch::start([script(), Script::subscribed(), script(), script()]).await;
     let home = Home::new(switch.port());
     let output = home.command(&["check"]).output().await.unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(0), "{text}");
     assert!(text.lines().all(|line| line.starts_with("ok ")), "{text}");
 
-    let home = home.with("SWITCH__PASSWORD", "wrong");
+    // The daemon of this configuration holds database and port; that of another one would be refused.
+    let daemon = home.serve().await;
+    let mut same = home.with("API__LISTEN", daemon.address());
+    let output = same.command(&["check"]).output().await.unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("in use by the running switchhook"), "{text}");
+    assert!(text.contains("is the running switchhook's"), "{text}");
+    assert!(!text.contains("WRONG  database"), "{text}");
+    same.set("API__LISTEN", "127.0.0.1:0");
+    let output = same.command(&["check"]).output().await.unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("WRONG  database: "), "{text}");
+    assert!(
+        text.contains("in use by another switchhook (process "),
+        "{text}"
+    );
+    assert!(daemon.terminate().await.success());
+
+    let home = same.with("SWITCH__PASSWORD", "wrong");
     let output = home.command(&["check"]).output().await.unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(1), "{text}");

@@ -352,12 +352,14 @@ fn mistakes_of(expression: &str, page: &Page, wrong: &mut Vec<String>) -> usize 
             if SCRAPED.contains(&label) {
                 continue;
             }
-            match labels.get(label) {
-                None => wrong.push(format!("{name} has no label {label}: {expression}")),
-                Some(values) if !OPEN.contains(&label) && !values.contains(value) => {
-                    wrong.push(format!("{name} has no {label}={value}: {expression}"));
-                }
-                Some(_) => {}
+            let Some(values) = labels.get(label) else {
+                wrong.push(format!("{name} has no label {label}: {expression}"));
+                continue;
+            };
+            // Of the patterns only alternatives are ours.
+            let unknown = value.split('|').find(|value| !values.contains(*value));
+            if let (Some(value), false) = (unknown, OPEN.contains(&label)) {
+                wrong.push(format!("{name} has no {label}={value}: {expression}"));
             }
         }
     }

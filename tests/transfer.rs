@@ -401,8 +401,8 @@ async fn webhooks_come_from_kazoo() {
     for words in [
         "left out: 0a1d \"fax\": object is no trigger",
         "left out: 0a1f \"user\": uri",
-        "2 webhooks to take over, 2 left out, 2 documents that are no webhooks",
-        "1 of them were switched off by Kazoo",
+        "2 webhooks to take over, 2 left out; 2 documents passed over, being no webhook",
+        "switched off by Kazoo because they failed, and staying off: 1",
     ] {
         assert!(said.err.contains(words), "{words}: {}", said.err);
     }

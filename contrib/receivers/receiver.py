@@ -54,11 +54,15 @@ class Receiver(BaseHTTPRequestHandler):
     lock = threading.Lock()
 
     def do_POST(self):
-        length = int(self.headers.get("content-length", 0))
-        if length > LARGEST_BODY:
-            self.close_connection = True
-            return self.answer(413)
-        self.receive(self.rfile.read(length))
+        length = self.headers.get("content-length")
+        if length is None:
+            return self.refuse(411)
+        # int() takes a sign, spaces and underscores, too.
+        if not (length.isascii() and length.isdigit()):
+            return self.refuse(400)
+        if len(length) > 9 or int(length) > LARGEST_BODY:
+            return self.refuse(413)
+        self.receive(self.rfile.read(int(length)))
 
     do_PUT = do_POST
 
@@ -81,6 +85,11 @@ class Receiver(BaseHTTPRequestHandler):
                     self.seen.popitem(last=False)
                 print(json.dumps(event, ensure_ascii=False), flush=True)
         self.answer(200)
+
+    def refuse(self, status):
+        """Answers and hangs up: where a body that was not read ends, nobody knows."""
+        self.close_connection = True
+        self.answer(status)
 
     def answer(self, status):
         self.send_response(status)

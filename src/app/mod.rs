@@ -112,6 +112,14 @@ impl App {
     /// # Errors
     /// What stands in the way; nothing is left running.
     pub async fn start(config: Config) -> Result<Self, StartError> {
+        let database = config.store.path.clone();
+        Self::build(config).await.map_err(|problem| match problem {
+            StartError::Store(problem) => problem.at_opening(&database).into(),
+            other => other,
+        })
+    }
+
+    async fn build(config: Config) -> Result<Self, StartError> {
         let clock = Clock::system();
         let listener = listen("[api] listen", &config.api.listen).await?;
         let api_address = listener.local_addr().map_err(|source| StartError::Listen {

@@ -262,7 +262,10 @@ impl Pipeline {
             }
             Err(problem) => {
                 warn!(
-                    call_id = event.text("Unique-ID").as_deref(),
+                    call_id = event
+                        .text("Unique-ID")
+                        .as_deref()
+                        .map(tracing::field::display),
                     "the dialplan's webhook event is passed over: {problem}"
                 );
                 None
@@ -416,7 +419,9 @@ impl Pipeline {
             let first = intake.records.first();
             let problem = self.store.health().last_error;
             error!(
-                call_id = first.and_then(|record| record.call_id.as_deref()),
+                call_id = first
+                    .and_then(|record| record.call_id.as_deref())
+                    .map(tracing::field::display),
                 "the store has taken nothing for {:?}: events are shed until it does ({}); look at the disk of [store] path",
                 self.patience,
                 problem.as_deref().unwrap_or("it is slow")

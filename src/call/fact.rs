@@ -1,4 +1,4 @@
-//! A fact: something that happened to a leg or a call, in the words of EVENTS.md, before anybody is told.
+//! A fact: something that happened to a leg or a call, in the words of the triggers, before anybody is told.
 
 use std::borrow::Cow;
 use std::sync::Arc;

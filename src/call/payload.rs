@@ -1,4 +1,4 @@
-//! The payload that every trigger has: the table of EVENTS.md, row by row.
+//! The payload that every trigger has, field by field; `GET /v2/webhooks/samples` shows it.
 
 use std::sync::{Arc, LazyLock};
 

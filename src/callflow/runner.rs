@@ -283,7 +283,7 @@ impl<'a, D: Desk> Walk<'a, D> {
             }
             Kind::Unknown(id) => {
                 warn!(
-                    call_id = self.call.uuid(),
+                    call_id = %self.call.uuid(),
                     path = node.path,
                     "there is no module {id:?}: passed over"
                 );
@@ -446,7 +446,7 @@ impl<'a, D: Desk> Walk<'a, D> {
             }
             None => {
                 warn!(
-                    call_id = self.call.uuid(),
+                    call_id = %self.call.uuid(),
                     path = place.node.path,
                     "there is no callflow {id:?}: passed over"
                 );
@@ -615,12 +615,12 @@ impl<'a, D: Desk> Walk<'a, D> {
     }
 
     fn complain(&mut self, problem: &str) {
-        warn!(call_id = self.call.uuid(), account_id = %self.account, "callflow: {problem}");
+        warn!(call_id = %self.call.uuid(), account_id = %self.account, "callflow: {problem}");
         self.report.complain(problem);
     }
 
     fn not_found(&mut self, what: &str) {
-        info!(call_id = self.call.uuid(), account_id = %self.account, "callflow: {what}");
+        info!(call_id = %self.call.uuid(), account_id = %self.account, "callflow: {what}");
         *self.report = Report::not_found(what);
     }
 }

@@ -107,7 +107,7 @@ impl<D: Desk> Session<D> {
             true => {
                 guest.stats.refused.fetch_add(1, Ordering::Relaxed);
                 warn!(
-                    call_id,
+                    %call_id,
                     "more than {} calls at once: handed back", config.sessions
                 );
                 let mut report = Report::failed("too many calls at once");
@@ -115,7 +115,7 @@ impl<D: Desk> Session<D> {
             }
         };
         if let Err(end) = done {
-            debug!(call_id, "a call is over: {end}");
+            debug!(%call_id, "a call is over: {end}");
         }
     }
 
@@ -157,7 +157,7 @@ async fn hand_back(
         Ok(()) => {}
         Err(end) if end.is_over() => return Err(end),
         Err(error) => {
-            warn!(call_id = call.uuid(), %error, "the variables of the callflow could not be set");
+            warn!(call_id = %call.uuid(), %error, "the variables of the callflow could not be set");
         }
     }
     match ended {

@@ -9,6 +9,7 @@ use switchhook::store;
 use switchhook::time::Clock;
 use tokio::net::TcpListener;
 
+use super::rest::{Rest, RestError};
 use super::{EXIT_FAILURE, running, runtime};
 
 #[derive(clap::Args)]
@@ -37,11 +38,20 @@ async fn check(loaded: &Loaded) -> Report {
     let mut report = Report::default();
     report.line("configuration", Ok(no_mistakes(loaded)));
     let path = &config.store.path;
-    let database = store::inspect(path).map(|found| format!("{} ({found})", path.display()));
+    let holder = store::in_use(path);
+    // Who holds the database holds the ports.
+    let running = holder.is_some() && answers(config).await;
+    let database = match holder {
+        Some(stranger) if !running => Err(stranger),
+        _ => store::inspect(path),
+    };
+    let use_of_it = match running {
+        true => ", in use by the running switchhook",
+        false => "",
+    };
+    let database = database.map(|found| format!("{} ({found}{use_of_it})", path.display()));
     report.line("database", database.map_err(|error| error.to_string()));
     report.line("switch", switch(config).await);
-    // Who holds the database holds the ports.
-    let running = store::is_in_use(path);
     report.line("[api] listen", port(&config.api.listen, running).await);
     match config.outbound.listen.as_str() {
         "" => report.line("[outbound] listen", Ok("switched off".into())),
@@ -65,6 +75,19 @@ async fn switch(config: &Config) -> Result<String, String> {
             config.switch.host, config.switch.port
         )),
         Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Whether a switchhook is at this configuration's API port, even if it hangs: not one that was started with another
+/// configuration and has the same database.
+async fn answers(config: &Config) -> bool {
+    let Ok(rest) = Rest::without_token(config) else {
+        return false;
+    };
+    match rest.health("/health").await {
+        Ok(_) => true,
+        Err(RestError::Unreachable { source, .. }) => source.is_timeout(),
+        Err(_) => false,
     }
 }
 

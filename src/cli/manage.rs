@@ -2,24 +2,40 @@
 
 use std::process::ExitCode;
 
+use clap::builder::RangedU64ValueParser;
 use clap::{Args, Subcommand};
 use jiff::{Span, Timestamp, Zoned};
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use switchhook::config::Config;
 
 use super::rest::{Rest, RestError, part};
-use super::{EXIT_FAILURE, printable, runtime};
+use super::{EXIT_FAILURE, runtime, table};
 
-/// What every command of these takes.
+/// What the commands take that print lists.
+#[derive(Args)]
+pub(super) struct Output {
+    /// Print JSON, for scripts
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+/// What the commands take that are about something of an account.
 #[derive(Args)]
 pub(super) struct Common {
     /// The account
     #[arg(long, short = 'A', global = true, default_value = "default")]
     account: String,
-    /// Print JSON, for scripts
-    #[arg(long, global = true)]
-    json: bool,
+    #[command(flatten)]
+    output: Output,
+}
+
+/// What `tail` takes.
+#[derive(Args)]
+pub(super) struct Tail {
+    /// Only what happens in this account; in every account where none is named
+    #[arg(long, short = 'A')]
+    account: Option<String>,
 }
 
 /// Webhooks
@@ -111,7 +127,7 @@ pub(super) enum Attempts {
         #[arg(long)]
         since: Option<String>,
         /// At most so many
-        #[arg(long, short = 'n', default_value_t = 50)]
+        #[arg(long, short = 'n', default_value_t = 50, value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
         most: usize,
     },
     /// Send the delivery of an attempt again
@@ -146,7 +162,7 @@ pub(super) enum Accounts {
     },
     /// One account, whole
     Show { id: String },
-    /// Delete an account and its hooks
+    /// Delete an account and its hooks; refused where it has callflows or accounts below it: delete those first
     Delete { id: String },
 }
 
@@ -163,19 +179,19 @@ pub(super) enum Tokens {
 
 /// One of these commands.
 pub(super) enum Order {
-    Hooks(Hooks),
-    Attempts(Attempts),
-    Accounts(Accounts),
-    Tokens(Tokens),
-    Tail,
+    Hooks(Common, Hooks),
+    Attempts(Common, Attempts),
+    Accounts(Output, Accounts),
+    Tokens(Common, Tokens),
+    Tail(Tail),
 }
 
-pub(super) fn run(config: &Config, common: &Common, order: Order) -> ExitCode {
+pub(super) fn run(config: &Config, order: Order) -> ExitCode {
     let done = runtime()
         .map_err(|error| error.to_string())
         .and_then(|runtime| {
             runtime
-                .block_on(carry_out(config, common, order))
+                .block_on(carry_out(config, order))
                 .map_err(|error| error.to_string())
         });
     match done {
@@ -187,16 +203,20 @@ pub(super) fn run(config: &Config, common: &Common, order: Order) -> ExitCode {
     }
 }
 
-async fn carry_out(config: &Config, common: &Common, order: Order) -> Result<(), Problem> {
+async fn carry_out(config: &Config, order: Order) -> Result<(), Problem> {
     let rest = Rest::of(config)?;
-    let account = format!("/v2/accounts/{}", part(&common.account));
     match order {
-        Order::Hooks(order) => hooks(&rest, &account, common, order).await,
-        Order::Attempts(order) => attempts(&rest, &account, common, order).await,
-        Order::Accounts(order) => accounts(&rest, common, order).await,
-        Order::Tokens(order) => tokens(&rest, &account, common, order).await,
-        Order::Tail => tail(&rest).await,
+        Order::Hooks(common, order) => hooks(&rest, &common, order).await,
+        Order::Attempts(common, order) => attempts(&rest, &common, order).await,
+        Order::Accounts(output, order) => accounts(&rest, &output, order).await,
+        Order::Tokens(common, order) => tokens(&rest, &common, order).await,
+        Order::Tail(options) => tail(&rest, options.account.as_deref()).await,
     }
+}
+
+/// Where an account is.
+fn place(account: &str) -> String {
+    format!("/v2/accounts/{}", part(account))
 }
 
 /// What can go wrong: the daemon's word, or an argument.
@@ -210,7 +230,8 @@ enum Problem {
     TestFailed,
 }
 
-async fn hooks(rest: &Rest, account: &str, common: &Common, order: Hooks) -> Result<(), Problem> {
+async fn hooks(rest: &Rest, common: &Common, order: Hooks) -> Result<(), Problem> {
+    let account = place(&common.account);
     let all = format!("{account}/webhooks");
     let one = |id: &str| format!("{all}/{}", part(id));
     let descendants = format!("{account}/descendants/webhooks");
@@ -218,8 +239,8 @@ async fn hooks(rest: &Rest, account: &str, common: &Common, order: Hooks) -> Res
     match order {
         Hooks::List => {
             let hooks = rest.list(&all, usize::MAX).await?;
-            show_list(
-                common,
+            table::show_list(
+                common.output.json,
                 &hooks,
                 &["id", "name", "hook", "uri", "enabled", "disable_reason"],
             );
@@ -237,10 +258,10 @@ async fn hooks(rest: &Rest, account: &str, common: &Common, order: Hooks) -> Res
                 "hook": hook.split(',').map(str::trim).collect::<Vec<_>>(),
             });
             let more = more.unwrap_or_else(|| "{}".into());
-            let more: Value = serde_json::from_str(&more)
-                .map_err(|error| Problem::Argument(format!("--more is no JSON: {error}")))?;
-            for (field, value) in more.as_object().into_iter().flatten() {
-                document[field] = value.clone();
+            let more: Map<String, Value> = serde_json::from_str(&more)
+                .map_err(|error| Problem::Argument(format!("--more is no JSON object: {error}")))?;
+            for (field, value) in more {
+                document[field] = value;
             }
             show(&rest.call(Method::PUT, &all, Some(document)).await?);
         }
@@ -267,8 +288,8 @@ async fn hooks(rest: &Rest, account: &str, common: &Common, order: Hooks) -> Res
                     failing.push(hook);
                 }
             }
-            show_list(
-                common,
+            table::show_list(
+                common.output.json,
                 &failing,
                 &[
                     "id",
@@ -323,12 +344,8 @@ async fn switch(rest: &Rest, path: &str, on: bool) -> Result<(), Problem> {
     Ok(())
 }
 
-async fn attempts(
-    rest: &Rest,
-    account: &str,
-    common: &Common,
-    order: Attempts,
-) -> Result<(), Problem> {
+async fn attempts(rest: &Rest, common: &Common, order: Attempts) -> Result<(), Problem> {
+    let account = place(&common.account);
     match order {
         Attempts::List {
             hook,
@@ -363,8 +380,8 @@ async fn attempts(
                     error => error.clone(),
                 };
             }
-            show_list(
-                common,
+            table::show_list(
+                common.output.json,
                 &attempts,
                 &[
                     "time",
@@ -393,13 +410,12 @@ async fn attempts(
     Ok(())
 }
 
-async fn accounts(rest: &Rest, common: &Common, order: Accounts) -> Result<(), Problem> {
-    let one = |id: &str| format!("/v2/accounts/{}", part(id));
+async fn accounts(rest: &Rest, output: &Output, order: Accounts) -> Result<(), Problem> {
     match order {
         Accounts::List => {
             let accounts = rest.list("/v2/accounts", usize::MAX).await?;
-            show_list(
-                common,
+            table::show_list(
+                output.json,
                 &accounts,
                 &["id", "name", "realm", "numbers", "parent"],
             );
@@ -417,21 +433,25 @@ async fn accounts(rest: &Rest, common: &Common, order: Accounts) -> Result<(), P
             if !numbers.is_empty() {
                 account["numbers"] = json!(numbers);
             }
-            let path = parent.map_or("/v2/accounts".to_owned(), |parent| one(&parent));
+            let path = parent.map_or("/v2/accounts".to_owned(), |parent| place(&parent));
             show(&rest.call(Method::PUT, &path, Some(account)).await?);
         }
-        Accounts::Show { id } => show(&rest.get(&one(&id)).await?),
-        Accounts::Delete { id } => show(&rest.call(Method::DELETE, &one(&id), None).await?),
+        Accounts::Show { id } => show(&rest.get(&place(&id)).await?),
+        Accounts::Delete { id } => show(&rest.call(Method::DELETE, &place(&id), None).await?),
     }
     Ok(())
 }
 
-async fn tokens(rest: &Rest, account: &str, common: &Common, order: Tokens) -> Result<(), Problem> {
-    let all = format!("{account}/tokens");
+async fn tokens(rest: &Rest, common: &Common, order: Tokens) -> Result<(), Problem> {
+    let all = format!("{}/tokens", place(&common.account));
     match order {
         Tokens::List => {
             let tokens = rest.list(&all, usize::MAX).await?;
-            show_list(common, &tokens, &["id", "prefix", "created", "revoked"]);
+            table::show_list(
+                common.output.json,
+                &tokens,
+                &["id", "prefix", "created", "revoked"],
+            );
         }
         Tokens::Add => show(&rest.call(Method::PUT, &all, Some(json!({}))).await?),
         Tokens::Revoke { id } => {
@@ -443,7 +463,16 @@ async fn tokens(rest: &Rest, account: &str, common: &Common, order: Tokens) -> R
 }
 
 /// Prints each event of the live feed on a line, until the daemon or the reader ends it.
-async fn tail(rest: &Rest) -> Result<(), Problem> {
+async fn tail(rest: &Rest, account: Option<&str>) -> Result<(), Problem> {
+    if let Some(account) = account {
+        // One that is not there would be waited for in vain.
+        rest.get(&place(account)).await?;
+    }
+    let is_wanted = |data: &str| {
+        account.is_none_or(|account| {
+            serde_json::from_str::<Value>(data).is_ok_and(|event| event["account_id"] == account)
+        })
+    };
     let mut feed = rest.feed().await?;
     let mut text = Vec::new();
     while let Some(chunk) = feed.chunk().await.map_err(RestError::from)? {
@@ -451,7 +480,10 @@ async fn tail(rest: &Rest) -> Result<(), Problem> {
         while let Some(end) = text.iter().position(|byte| *byte == b'\n') {
             let line: Vec<u8> = text.drain(..=end).collect();
             if let Some(data) = line.strip_prefix(b"data:") {
-                say!("{}", String::from_utf8_lossy(data).trim());
+                let data = String::from_utf8_lossy(data);
+                if is_wanted(data.trim()) {
+                    say!("{}", data.trim());
+                }
             }
         }
     }
@@ -491,44 +523,4 @@ fn clock_time(gregorian: &Value) -> String {
 
 fn show(value: &Value) {
     say!("{value:#}");
-}
-
-/// A table for people, or JSON for scripts.
-fn show_list(common: &Common, items: &[Value], columns: &[&str]) {
-    if common.json {
-        return show(&Value::Array(items.to_vec()));
-    }
-    let cell = |item: &Value, column: &str| match &item[column] {
-        Value::Null => String::new(),
-        Value::String(text) => text.clone(),
-        Value::Array(list) => {
-            let list: Vec<&str> = list.iter().filter_map(Value::as_str).collect();
-            list.join(",")
-        }
-        other => other.to_string(),
-    };
-    let mut rows: Vec<Vec<String>> =
-        vec![columns.iter().map(|column| column.to_uppercase()).collect()];
-    rows.extend(items.iter().map(|item| {
-        columns
-            .iter()
-            .map(|column| printable(&cell(item, column)))
-            .collect()
-    }));
-    let widths: Vec<usize> = (0..columns.len())
-        .map(|column| {
-            rows.iter()
-                .map(|row| row[column].chars().count())
-                .max()
-                .unwrap_or(0)
-        })
-        .collect();
-    for row in rows {
-        let line: Vec<String> = row
-            .iter()
-            .zip(&widths)
-            .map(|(cell, width)| format!("{cell:<width$}"))
-            .collect();
-        say!("{}", line.join("  ").trim_end());
-    }
 }

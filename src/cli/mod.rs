@@ -18,6 +18,7 @@ mod replay;
 mod rest;
 mod running;
 mod serve;
+mod table;
 mod transfer;
 
 use std::path::{Path, PathBuf};
@@ -80,7 +81,12 @@ enum Command {
     #[command(
         after_help = "Example:  switchhook backup /var/backups/switchhook-$(date +%F).db\n\nThe daemon goes on meanwhile. The copy holds signing secrets and phone numbers: it is readable by its owner only."
     )]
-    Backup(backup::Options),
+    Backup(backup::Backup),
+    /// Put a backup in the database's place, while the daemon does not run
+    #[command(
+        after_help = "Example:\n  systemctl stop switchhook\n  switchhook restore /var/backups/switchhook-2026-11-21.db\n  systemctl start switchhook\n\nThe backup is checked before anything is touched. The database that was there is kept beside the new one, with\n`.replaced` behind its name. What was pending in the backup is sent after the start."
+    )]
+    Restore(backup::Restore),
     /// Write accounts, webhooks and callflows of the running daemon to standard output, for git and other servers
     #[command(
         after_help = "Examples:\n  switchhook export > switchhook.json                       everything, the same text for the same things\n  switchhook export --format toml -A acme > acme.toml       one account and those below it\n  switchhook export --secrets | ssh other switchhook import -\n\nTokens are never in it. Signing secrets only with --secrets; a webhook that is imported without keeps the\none that it has. Values of custom_request_headers are in it as they are."
@@ -108,7 +114,7 @@ enum Command {
     /// List, add and delete accounts
     Accounts {
         #[command(flatten)]
-        common: manage::Common,
+        output: manage::Output,
         #[command(subcommand)]
         order: manage::Accounts,
     },
@@ -138,10 +144,7 @@ enum Command {
     #[command(
         after_help = "Example:  switchhook tail | jq -c 'select(.hook_event == \"call_missed\")'"
     )]
-    Tail {
-        #[command(flatten)]
-        common: manage::Common,
-    },
+    Tail(manage::Tail),
     /// Print what makes a shell complete these commands
     #[command(
         after_help = "Example:  switchhook completions bash > /etc/bash_completion.d/switchhook\n\nThe package has them for bash, fish and zsh."
@@ -167,24 +170,25 @@ pub(crate) fn run() -> ExitCode {
         Command::Demo(options) => demo::run(&options),
         Command::Check(options) => with_loaded(file, |loaded| check::run(&loaded, &options)),
         Command::Config(options) => with_loaded(file, |loaded| config::run(&loaded, &options)),
-        Command::Backup(options) => with_config(file, |config| backup::run(&config, &options)),
+        Command::Backup(options) => with_config(file, |config| backup::back_up(&config, &options)),
+        Command::Restore(options) => with_config(file, |config| backup::restore(&config, &options)),
         Command::Export(options) => with_config(file, |config| transfer::export(&config, &options)),
         Command::Import(options) => with_config(file, |config| transfer::import(&config, &options)),
-        Command::Hooks { common, order } => manage(file, &common, Order::Hooks(order)),
-        Command::Attempts { common, order } => manage(file, &common, Order::Attempts(order)),
-        Command::Accounts { common, order } => manage(file, &common, Order::Accounts(order)),
-        Command::Tokens { common, order } => manage(file, &common, Order::Tokens(order)),
+        Command::Hooks { common, order } => manage(file, Order::Hooks(common, order)),
+        Command::Attempts { common, order } => manage(file, Order::Attempts(common, order)),
+        Command::Accounts { output, order } => manage(file, Order::Accounts(output, order)),
+        Command::Tokens { common, order } => manage(file, Order::Tokens(common, order)),
         Command::Explain(options) => with_config(file, |config| explain::run(&config, &options)),
         Command::Record(options) => with_config(file, |config| record::run(&config, &options)),
         Command::Replay(options) => with_config(file, |config| replay::run(&config, &options)),
-        Command::Tail { common } => manage(file, &common, Order::Tail),
+        Command::Tail(options) => manage(file, Order::Tail(options)),
         Command::Completions { shell } => pages::completions(Arguments::command(), shell),
         Command::Man { directory } => pages::man(Arguments::command(), &directory),
     }
 }
 
-fn manage(file: Option<&Path>, common: &manage::Common, order: Order) -> ExitCode {
-    with_config(file, |config| manage::run(&config, common, order))
+fn manage(file: Option<&Path>, order: Order) -> ExitCode {
+    with_config(file, |config| manage::run(&config, order))
 }
 
 fn with_config(file: Option<&Path>, command: impl FnOnce(Config) -> ExitCode) -> ExitCode {
@@ -215,6 +219,15 @@ fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
         .enable_all()
         .thread_keep_alive(std::time::Duration::from_secs(10))
         .build()
+}
+
+/// "1 hook", "2 hooks".
+fn counted(count: impl std::fmt::Display, what: &str) -> String {
+    let count = count.to_string();
+    match count.as_str() {
+        "1" => format!("1 {what}"),
+        _ => format!("{count} {what}s"),
+    }
 }
 
 /// What a caller or an owner wrote, for a terminal: it must not move the cursor.

@@ -137,6 +137,17 @@ impl Rest {
         }
     }
 
+    /// What an answer says that is not good.
+    fn refused(&self, text: &str) -> RestError {
+        match serde_json::from_str::<Value>(text) {
+            Ok(mut envelope) => RestError::Refused {
+                message: envelope["message"].as_str().unwrap_or("refused").to_owned(),
+                data: envelope["data"].take(),
+            },
+            Err(_) => self.not_ours(text),
+        }
+    }
+
     async fn send(
         &self,
         method: Method,
@@ -173,16 +184,9 @@ impl Rest {
         let response = self.send(method, path, data).await?;
         let is_good = response.status().is_success();
         let text = response.text().await?;
-        let mut envelope: Value = match serde_json::from_str(&text) {
-            Ok(envelope) => envelope,
-            Err(_) => return Err(self.not_ours(&text)),
-        };
         match is_good {
-            true => Ok(envelope),
-            false => Err(RestError::Refused {
-                message: envelope["message"].as_str().unwrap_or("refused").to_owned(),
-                data: envelope["data"].take(),
-            }),
+            true => serde_json::from_str(&text).map_err(|_| self.not_ours(&text)),
+            false => Err(self.refused(&text)),
         }
     }
 
@@ -230,7 +234,7 @@ impl Rest {
         let response = self.send(Method::GET, "/v2/events", None).await?;
         match response.status().is_success() {
             true => Ok(response),
-            false => Err(self.not_ours(&response.text().await?)),
+            false => Err(self.refused(&response.text().await?)),
         }
     }
 }

@@ -85,16 +85,20 @@ fn tell(found: &Value, report: &mut Report) {
         },
     );
     let delivery = &found["delivery"];
+    let oldest = match delivery["oldest_pending_seconds"].as_f64() {
+        Some(seconds) => format!(", the oldest for {seconds:.0} s"),
+        None => String::new(),
+    };
     let queue = format!(
-        "{} deliveries in memory, {} requests under way",
-        delivery["in_memory"], delivery["in_flight"]
+        "{} deliveries pending{oldest}; in memory {}, requests under way {}",
+        delivery["pending"], delivery["in_memory"], delivery["in_flight"]
     );
     report.line("queue", Ok(queue));
     let some = |count: &Value| count.as_u64().filter(|count| *count > 0);
     if let Some(open) = some(&delivery["circuits_open"]) {
         report.note(
             "endpoints",
-            &format!("no connection comes about to {open} of them; what is for them waits"),
+            &format!("{open} cannot be connected to (circuits_open); what is for them waits"),
         );
     }
     if let Some(shed) = some(&switch["shed_events"]) {

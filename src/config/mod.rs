@@ -313,7 +313,7 @@ impl Loaded {
                 files: files.iter().map(|file| file.path.clone()).collect(),
                 origins: sources.origins,
             }),
-            false => Err(sources.mistakes),
+            false => Err(in_order(sources.mistakes, files)),
         }
     }
 
@@ -331,6 +331,17 @@ impl Loaded {
             (section, keys.into_iter().map(entry).collect())
         })
     }
+}
+
+/// As one reads them: file by file, each from its first line on, then what is in no file.
+fn in_order(mut mistakes: Vec<Mistake>, files: &[File]) -> Vec<Mistake> {
+    let position = |mistake: &Mistake| {
+        let (file, line) = mistake.place.rsplit_once(':')?;
+        let file = files.iter().position(|one| one.path == file)?;
+        Some((file, line.parse::<usize>().ok()?))
+    };
+    mistakes.sort_by_key(|mistake| position(mistake).unwrap_or((files.len(), 0)));
+    mistakes
 }
 
 impl Config {

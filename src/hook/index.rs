@@ -223,7 +223,7 @@ impl Router {
                 }
                 if refused.insert(mistakes.to_string()) {
                     warn!(
-                        call_id = fact.call_id.as_deref(),
+                        call_id = fact.call_id.as_deref().map(tracing::field::display),
                         "the call's switchhook_* variables describe no hook: {mistakes}"
                     );
                 }

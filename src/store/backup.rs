@@ -7,13 +7,14 @@
 //! snapshot is that the log grows by what is written meanwhile; the writer's next checkpoint takes that back.
 
 use std::fs::{File, Permissions};
+use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::Connection;
 use rusqlite::backup::{self, StepResult};
-use tempfile::NamedTempFile;
+use rusqlite::{Connection, ErrorCode};
+use tempfile::{NamedTempFile, TempDir};
 
 use super::{StoreError, open};
 
@@ -45,33 +46,81 @@ pub fn back_up(database: &Path, file: &Path, replace: bool) -> Result<Backup, St
         source,
     };
     let source = open::onlooker(database)?;
-    let directory = match file.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let copy = tempfile::Builder::new()
-        .prefix(".switchhook-backup-")
-        .permissions(Permissions::from_mode(0o600))
-        .tempfile_in(directory)
-        .map_err(failed)?;
-    copy_pages(&source, copy.path()).map_err(|error| failed(std::io::Error::other(error)))?;
-    let backup = check(copy.path())?;
-    copy.as_file().sync_all().map_err(failed)?;
-    name(copy, file, replace).map_err(failed)?;
-    // The name, too, is to be there after the power was lost.
-    File::open(directory)
-        .and_then(|directory| directory.sync_all())
-        .map_err(failed)?;
-    Ok(backup)
+    let draft = Draft::of(&source, directory_of(file), failed)?;
+    draft.name(file, replace).map_err(failed)
 }
 
-/// Gives the copy its name. Where nothing is to be replaced this does not replace what came there meanwhile.
-fn name(copy: NamedTempFile, file: &Path, replace: bool) -> std::io::Result<()> {
-    let named = match replace {
-        true => copy.persist(file),
-        false => copy.persist_noclobber(file),
+/// A whole, checked copy that has no name yet.
+pub(super) struct Draft {
+    pub(super) copy: NamedTempFile,
+    pub(super) about: Backup,
+    /// Its own, so that whatever SQLite makes beside the copy is gone with it. Dropped last.
+    _directory: TempDir,
+}
+
+impl Draft {
+    /// Copies and checks a database, on the file system of `directory`.
+    pub(super) fn of(
+        source: &Connection,
+        directory: &Path,
+        failed: impl Fn(std::io::Error) -> StoreError,
+    ) -> Result<Self, StoreError> {
+        let directory = tempfile::Builder::new()
+            .prefix(".switchhook-backup-")
+            .permissions(Permissions::from_mode(0o700))
+            .tempdir_in(directory)
+            .map_err(&failed)?;
+        let copy = tempfile::Builder::new()
+            .permissions(Permissions::from_mode(0o600))
+            .tempfile_in(&directory)
+            .map_err(&failed)?;
+        copy_pages(source, copy.path()).map_err(|error| failed(reason(error, directory.path())))?;
+        let about = check(copy.path())?;
+        copy.as_file().sync_all().map_err(&failed)?;
+        Ok(Self {
+            copy,
+            about,
+            _directory: directory,
+        })
+    }
+
+    /// Gives the copy its name. Where nothing is to be replaced this does not replace what came there meanwhile.
+    pub(super) fn name(self, file: &Path, replace: bool) -> std::io::Result<Backup> {
+        let named = match replace {
+            true => self.copy.persist(file),
+            false => self.copy.persist_noclobber(file),
+        };
+        named.map_err(|error| error.error)?;
+        // The name, too, is to be there after the power was lost.
+        File::open(directory_of(file))?.sync_all()?;
+        Ok(self.about)
+    }
+}
+
+/// The directory that a file stands in.
+pub(super) fn directory_of(file: &Path) -> &Path {
+    match file.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// Why a copy could not be written to `directory`: SQLite's word for a full disk is mostly "disk I/O error", and the
+/// system has a plain one.
+fn reason(error: rusqlite::Error, directory: &Path) -> std::io::Error {
+    static SOME: [u8; 64 << 10] = [0; 64 << 10];
+    let probe = || {
+        let mut file = tempfile::tempfile_in(directory)?;
+        file.write_all(&SOME)?;
+        file.sync_all()
     };
-    named.map(drop).map_err(|error| error.error)
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure) => {
+            let plain = probe().err();
+            plain.unwrap_or_else(|| std::io::Error::other(error))
+        }
+        _ => std::io::Error::other(error),
+    }
 }
 
 fn refuse_what_is_there(database: &Path, file: &Path, replace: bool) -> Result<(), StoreError> {

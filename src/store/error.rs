@@ -1,6 +1,6 @@
 //! What can go wrong in the store, said to the person who has to mend it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
 
@@ -60,7 +60,7 @@ pub enum StoreError {
         known: i64,
     },
     /// SQLite could not open the file or bring it up to date.
-    #[error("cannot open the database {path}: {source}")]
+    #[error("cannot open the database {path}: {source}{}", what_helps(source))]
     Open {
         /// The file.
         path: PathBuf,
@@ -74,6 +74,22 @@ pub enum StoreError {
         path: PathBuf,
         /// What went wrong.
         source: rusqlite_migration::Error,
+    },
+    /// A backup cannot be put in the database's place.
+    #[error("cannot restore {file}: {source}")]
+    Restore {
+        /// The backup.
+        file: PathBuf,
+        /// What is in the way.
+        source: std::io::Error,
+    },
+    /// What was to be restored is no backup of ours, or a damaged one.
+    #[error("{file} cannot be restored, and nothing was changed: {why}")]
+    NoBackup {
+        /// The file.
+        file: PathBuf,
+        /// What it is instead.
+        why: String,
     },
     /// A backup cannot be written.
     #[error("cannot write the backup {file}: {source}")]
@@ -137,6 +153,17 @@ impl StoreError {
         matches!(self, Self::Sqlite(error) if is_stall(error))
     }
 
+    /// Says which database it was, and what helps: whoever starts the daemon reads this and nothing else.
+    pub(crate) fn at_opening(self, path: &Path) -> Self {
+        match self {
+            Self::Sqlite(source) => Self::Open {
+                path: path.into(),
+                source,
+            },
+            other => other,
+        }
+    }
+
     pub(crate) fn damaged(
         table: &'static str,
         row: impl ToString,
@@ -147,6 +174,16 @@ impl StoreError {
             row: row.to_string(),
             problem: problem.to_string(),
         }
+    }
+}
+
+/// What whoever reads the error can do, where that is not plain.
+fn what_helps(error: &rusqlite::Error) -> &'static str {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseCorrupt) => {
+            "; the file is damaged: `switchhook restore` puts a backup in its place and keeps it aside"
+        }
+        _ => "",
     }
 }
 

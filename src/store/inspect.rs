@@ -21,19 +21,23 @@ pub fn inspect(path: &Path) -> Result<String, StoreError> {
         path: path.into(),
         source,
     };
-    let hooks = hooks(&conn).map_err(failed)?;
-    let running = match is_in_use(path) {
-        true => ", in use by a running switchhook",
-        false => "",
-    };
-    Ok(format!("{hooks} hooks{running}"))
+    Ok(match hooks(&conn).map_err(failed)? {
+        1 => "1 hook".into(),
+        hooks => format!("{hooks} hooks"),
+    })
+}
+
+/// Whether nobody has worked with a database yet.
+pub(super) fn is_empty(conn: &Connection) -> rusqlite::Result<bool> {
+    conn.table_exists(None, "hooks")
+        .map(|worked_with| !worked_with)
 }
 
 /// How many hooks there are; none in a database that nobody has worked with yet.
 pub(super) fn hooks(conn: &Connection) -> rusqlite::Result<i64> {
-    match conn.table_exists(None, "hooks")? {
-        false => Ok(0),
-        true => {
+    match is_empty(conn)? {
+        true => Ok(0),
+        false => {
             let living = "SELECT count(*) FROM hooks WHERE deleted IS NULL";
             conn.query_row(living, (), |row| row.get(0))
         }
@@ -67,8 +71,11 @@ fn can_be_made(path: &Path) -> Result<(), StoreError> {
         })
 }
 
-/// Whether a running daemon has the database.
-pub fn is_in_use(path: &Path) -> bool {
-    File::open(open::beside(path, ".lock"))
-        .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+/// Whether a running daemon has the database: what another one would be refused with.
+pub fn in_use(path: &Path) -> Option<StoreError> {
+    let file = File::open(open::beside(path, ".lock")).ok()?;
+    match file.try_lock_shared() {
+        Err(TryLockError::WouldBlock) => Some(open::held(path, file)),
+        _ => None,
+    }
 }

@@ -22,6 +22,7 @@ mod open;
 mod outcomes;
 mod queue;
 mod readers;
+mod restore;
 mod retention;
 mod schema;
 pub mod stats;
@@ -42,8 +43,9 @@ pub use backup::{Backup, back_up};
 pub use channels::ChannelChange;
 pub use error::StoreError;
 pub use health::{StoreHealth, StoreStats};
-pub use inspect::{inspect, is_in_use, look};
+pub use inspect::{in_use, inspect, look};
 pub use outcomes::{Next, Outcome, Settled};
+pub use restore::{Restored, restore};
 pub use writer::Tx;
 
 use crate::hook::{Delivery, Record};
@@ -157,14 +159,14 @@ impl Intake {
         for record in &self.records {
             error!(
                 trigger = record.trigger.id(),
-                call_id = record.call_id.as_deref(),
+                call_id = record.call_id.as_deref().map(tracing::field::display),
                 deliveries = record.deliveries.len(),
                 "an event is lost, it could not be written: {reason}"
             );
         }
         for change in &self.channels {
             error!(
-                call_id = &*change.uuid,
+                call_id = %change.uuid,
                 "the state of a leg could not be written, the next reconciliation finds it: {reason}"
             );
         }

@@ -43,7 +43,7 @@ impl Drop for Lock {
 }
 
 impl Lock {
-    fn take(database: &Path) -> Result<Self, StoreError> {
+    pub(super) fn take(database: &Path) -> Result<Self, StoreError> {
         let path = beside(database, ".lock");
         let refused = |source| StoreError::Directory {
             path: path.clone(),
@@ -59,18 +59,7 @@ impl Lock {
             .map_err(refused)?;
         match file.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let mut holder = String::new();
-                // Only for the message: without it we still refuse.
-                let pid = match file.read_to_string(&mut holder) {
-                    Ok(_) => holder.trim().parse().ok(),
-                    Err(_) => None,
-                };
-                return Err(StoreError::InUse {
-                    path: database.into(),
-                    pid,
-                });
-            }
+            Err(TryLockError::WouldBlock) => return Err(held(database, file)),
             Err(TryLockError::Error(source)) => return Err(refused(source)),
         }
         file.set_len(0)
@@ -78,6 +67,20 @@ impl Lock {
             .and_then(|()| writeln!(file, "{}", std::process::id()))
             .map_err(refused)?;
         Ok(Self { file })
+    }
+}
+
+/// The refusal of a database whose lock somebody else holds.
+pub(super) fn held(database: &Path, mut lock: File) -> StoreError {
+    let mut holder = String::new();
+    // Only for the message: without it we still refuse.
+    let pid = match lock.read_to_string(&mut holder) {
+        Ok(_) => holder.trim().parse().ok(),
+        Err(_) => None,
+    };
+    StoreError::InUse {
+        path: database.into(),
+        pid,
     }
 }
 
@@ -140,7 +143,7 @@ pub(super) fn reader(path: &Path) -> Result<Connection, rusqlite::Error> {
 }
 
 /// Makes the directory where it is missing, for this user alone: bodies hold numbers and names.
-fn directory(path: &Path) -> Result<(), StoreError> {
+pub(super) fn directory(path: &Path) -> Result<(), StoreError> {
     let Some(directory) = path
         .parent()
         .filter(|parent| !parent.as_os_str().is_empty())
@@ -216,8 +219,7 @@ fn refuse_strangers(conn: &Connection, path: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// The settings of the file and of the writing connection; what was measured for them stands in the
-/// design's SQLite part.
+/// The settings of the file and of the writing connection. The numbers among them were measured.
 fn prepare(conn: &Connection, durability: Durability) -> rusqlite::Result<()> {
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
     // Counts only while the file is empty: 8 KiB pages are an eighth cheaper.

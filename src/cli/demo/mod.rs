@@ -17,6 +17,7 @@ use switchhook::app::App;
 use switchhook::config::{Config, Hidden, LogFormat};
 use switchhook::hook::Secret;
 use switchhook::time::Clock;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -81,6 +82,9 @@ impl Drop for Scratch {
 /// Plays the demo; `true` where all that was sent arrived in good order.
 async fn play(options: &Options) -> Result<bool, Box<dyn Error>> {
     let paint = Paint::for_terminal();
+    // Before there is anything that must not be left behind.
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
     let scratch = Scratch::new()?;
     let secret = Secret::generate()?;
     let (receiver, mut arrived) = receiver::listen(secret.clone()).await?;
@@ -147,7 +151,8 @@ async fn play(options: &Options) -> Result<bool, Box<dyn Error>> {
         go.send_replace(call);
         let interrupted = tokio::select! {
             () = one_call(&mut arrived, &mut played, call, &written, &mut tally, &paint) => false,
-            _ = tokio::signal::ctrl_c() => true,
+            _ = interrupt.recv() => true,
+            _ = terminate.recv() => true,
         };
         if interrupted || !options.endless {
             break;

@@ -8,6 +8,7 @@ use switchhook::hook::{Document, Settings};
 use switchhook::trigger::Trigger;
 
 use super::file::Tree;
+use crate::cli::counted;
 
 /// The account of a document that names none.
 const DEFAULT: &str = switchhook::store::accounts::DEFAULT;
@@ -39,13 +40,14 @@ impl Found {
             .map(BTreeMap::len)
             .sum();
         eprintln!(
-            "{count} webhooks to take over, {} left out, {} documents that are no webhooks",
+            "{} to take over, {} left out; {} passed over, being no webhook",
+            counted(count, "webhook"),
             self.left_out.len(),
-            self.passed_over
+            counted(self.passed_over, "document")
         );
         if self.switched_off > 0 {
             eprintln!(
-                "{} of them were switched off by Kazoo because they failed, and stay off",
+                "of them switched off by Kazoo because they failed, and staying off: {}",
                 self.switched_off
             );
         }

@@ -20,7 +20,7 @@ use switchhook::store::StoreError;
 use self::file::{Account, Format, Tree};
 use self::plan::{Action, Difference, Kind, Plan, Step, plan};
 use super::rest::{Rest, RestError, part};
-use super::{EXIT_FAILURE, EXIT_USAGE, printable, runtime};
+use super::{EXIT_FAILURE, EXIT_USAGE, counted, printable, runtime};
 
 /// What `export` takes.
 #[derive(clap::Args)]
@@ -144,7 +144,8 @@ async fn write_out(config: &Config, options: &Export) -> Result<(), Problem> {
     say!("{}", text.trim_end());
     if headers > 0 {
         eprintln!(
-            "{headers} webhooks have custom_request_headers, which are written as they are: where they hold passwords, keep the file as you keep those"
+            "{} with custom_request_headers, which are written as they are: where they hold passwords, keep the file as you keep those",
+            counted(headers, "webhook")
         );
     }
     Ok(())

@@ -208,21 +208,21 @@ impl Dispatcher {
                 }
                 debug!(
                     hook_id = %delivery.hook_id,
-                    call_id = delivery.call_id.as_deref(),
+                    call_id = delivery.call_id.as_deref().map(tracing::field::display),
                     trigger = %delivery.trigger,
                     "delivered"
                 );
             }
             Decision::RetryAt(_) => debug!(
                 hook_id = %delivery.hook_id,
-                call_id = delivery.call_id.as_deref(),
+                call_id = delivery.call_id.as_deref().map(tracing::field::display),
                 trigger = %delivery.trigger,
                 "will be tried again: {}",
                 last()
             ),
             Decision::GiveUp | Decision::Gone => warn!(
                 hook_id = %delivery.hook_id,
-                call_id = delivery.call_id.as_deref(),
+                call_id = delivery.call_id.as_deref().map(tracing::field::display),
                 trigger = %delivery.trigger,
                 "not delivered: {}",
                 last()

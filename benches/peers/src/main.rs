@@ -21,6 +21,8 @@ use crate::switch::Switch;
 
 /// How often the recording is played to a reader.
 const ROUNDS: usize = 60;
+/// How much the daemon reads at once.
+const READ: usize = 64 * 1024;
 const PASSWORD: &str = "ClueCon";
 const NAMES: [&str; 4] = [
     "Unique-ID",
@@ -47,7 +49,7 @@ fn main() {
     let ours = measure(&runtime, async {
         let socket = TcpStream::connect(address).await.expect("a switch");
         switch::log_in(&socket).await;
-        let mut frames = FramedRead::new(socket, Codec::new(Limits::default()));
+        let mut frames = FramedRead::with_capacity(socket, Codec::new(Limits::default()), READ);
         let mut read = 0;
         while let Some(Ok(frame)) = frames.next().await {
             if let Ok(event) = Event::from_frame(&frame) {

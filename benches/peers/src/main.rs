@@ -64,7 +64,7 @@ fn main() {
             .expect("a login");
         let mut read = 0;
         while let Ok(event) = line.recv().await {
-            let event = PlainEvent::from(event);
+            let Ok(event) = PlainEvent::try_from(event);
             look_up(|name| event.get_header(name).is_some());
             read += 1;
         }

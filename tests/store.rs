@@ -266,6 +266,41 @@ async fn a_crowd_of_events_is_committed_in_order_and_in_few_transactions() {
 }
 
 #[tokio::test]
+async fn the_log_is_copied_into_the_database_and_begins_anew() {
+    let house = House::new();
+    let opened = house.open();
+    let log = house.path().with_extension("db-wal");
+    // What the file format calls the checkpoint sequence number.
+    let round = || {
+        let head = std::fs::read(&log).unwrap();
+        u32::from_be_bytes(head[12..16].try_into().unwrap())
+    };
+    let write = async |bytes: u32| {
+        let write = opened.store.write(move |tx| {
+            tx.execute_batch(&format!(
+                "CREATE TABLE IF NOT EXISTS filler (id INTEGER PRIMARY KEY, body BLOB);
+                 INSERT OR REPLACE INTO filler VALUES (1, randomblob({bytes}));"
+            ))?;
+            Ok(())
+        });
+        write.await.unwrap();
+    };
+    write(1).await;
+    let first = round();
+    for _ in 0..34 {
+        write(1 << 20).await;
+    }
+    let deadline = std::time::Instant::now() + PATIENCE;
+    while round() == first {
+        assert!(std::time::Instant::now() < deadline, "the log only grows");
+        write(1).await;
+    }
+    let size = house.path().metadata().unwrap().len();
+    assert!(size > 1 << 20, "{size} bytes were copied");
+    opened.store.close().await.unwrap();
+}
+
+#[tokio::test]
 async fn what_is_acknowledged_is_there_for_a_reader() {
     let house = House::new();
     let mut opened = house.open();

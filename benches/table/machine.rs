@@ -1,5 +1,7 @@
 //! What is read off the machine, and the table it goes into.
 
+use std::collections::HashMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// The headings of the columns.
@@ -27,12 +29,16 @@ pub(crate) fn us(value: f64) -> String {
 
 /// CPU microseconds of this thread for each of `items`, the best of five runs of `work`.
 pub(crate) fn best(items: usize, mut work: impl FnMut()) -> f64 {
-    let thread = this_thread();
+    // `schedstat` moves with the scheduler's ticks only: too coarse for some milliseconds.
+    let used = || {
+        let used = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+        Duration::try_from(used).expect("it is not negative")
+    };
     (0..5)
         .map(|_| {
-            let used = cpu_of_thread(&thread);
+            let before = used();
             work();
-            each(cpu_of_thread(&thread) - used, items as u64)
+            each(used() - before, items as u64)
         })
         .fold(f64::INFINITY, f64::min)
 }
@@ -63,17 +69,18 @@ pub(crate) fn cpu_of_thread(thread: &str) -> Duration {
     Duration::from_nanos(on_cpu.parse().expect("a number"))
 }
 
-/// How often the threads of a process went to sleep of their own accord: each is a wake-up.
-pub(crate) fn wake_ups(pid: u32) -> u64 {
+/// How often each thread of a process went to sleep of its own accord: each time is a wake-up.
+pub(crate) fn wake_ups(pid: u32) -> HashMap<PathBuf, u64> {
     let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).expect("Linux");
     let of_task = |task: std::io::Result<std::fs::DirEntry>| {
-        let status = std::fs::read_to_string(task.ok()?.path().join("status")).ok()?;
+        let task = task.ok()?.path();
+        let status = std::fs::read_to_string(task.join("status")).ok()?;
         let line = status
             .lines()
             .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))?;
-        line.trim().parse::<u64>().ok()
+        Some((task, line.trim().parse().ok()?))
     };
-    tasks.filter_map(of_task).sum()
+    tasks.filter_map(of_task).collect()
 }
 
 /// What so much of the sorted values is not above.

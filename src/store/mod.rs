@@ -11,6 +11,7 @@ mod backlog;
 mod backup;
 pub mod callflows;
 pub mod channels;
+mod checkpoint;
 pub mod deliveries;
 mod error;
 pub mod events;
@@ -51,6 +52,7 @@ pub use writer::Tx;
 use crate::hook::{Delivery, Record};
 use crate::time::{Clock, Timestamp};
 use backlog::Backlog;
+use checkpoint::Checkpoints;
 use queue::{Operation, Queue};
 use readers::Readers;
 use retention::{Limits, Retention};
@@ -220,6 +222,7 @@ impl Store {
         let gauge = Arc::new(health::Gauge::default());
         gauge.changed(&[], &backlog);
         let limits = Arc::new(Limits::new(config.retention, config.max_attempts_rows));
+        let checkpoints = Checkpoints::start(&config.path)?;
         let (committed_to, committed) = mpsc::unbounded_channel();
         let (settled_to, settled) = mpsc::unbounded_channel();
         let writer = Writer {
@@ -232,6 +235,7 @@ impl Store {
             retention: Retention::new(Arc::clone(&limits)),
             committed: committed_to,
             settled: settled_to,
+            checkpoints,
             lock,
         };
         let thread = std::thread::Builder::new()

@@ -142,6 +142,17 @@ pub(super) fn reader(path: &Path) -> Result<Connection, rusqlite::Error> {
     Ok(conn)
 }
 
+/// A connection that copies the log into the database file, and nothing else.
+pub(super) fn checkpointer(path: &Path) -> Result<Connection, rusqlite::Error> {
+    let conn = Connection::open_with_flags(
+        path,
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )?;
+    conn.pragma_update(None, "wal_autocheckpoint", 0)?;
+    conn.pragma_update(None, "synchronous", "NORMAL")?;
+    Ok(conn)
+}
+
 /// Makes the directory where it is missing, for this user alone: bodies hold numbers and names.
 pub(super) fn directory(path: &Path) -> Result<(), StoreError> {
     let Some(directory) = path
@@ -234,8 +245,8 @@ fn prepare(conn: &Connection, durability: Durability) -> rusqlite::Result<()> {
             Durability::Power => "FULL",
         },
     )?;
-    // 32 MiB of log: fewer and larger checkpoints take the slowest transactions away.
-    conn.pragma_update(None, "wal_autocheckpoint", 4_000)?;
+    // `Checkpoints` does it, beside the writer.
+    conn.pragma_update(None, "wal_autocheckpoint", 0)?;
     conn.pragma_update(None, "journal_size_limit", 64 << 20)?;
     conn.pragma_update(None, "temp_store", "MEMORY")?;
     Ok(())

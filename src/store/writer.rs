@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info, warn};
 
 use super::backlog::{Backlog, Change};
+use super::checkpoint::Checkpoints;
 use super::error::is_stall;
 use super::health::{Committed, Gauge};
 use super::open::Lock;
@@ -207,6 +208,7 @@ pub(super) struct Writer {
     pub(super) retention: Retention,
     pub(super) committed: mpsc::UnboundedSender<Vec<Delivery>>,
     pub(super) settled: mpsc::UnboundedSender<Vec<Settled>>,
+    pub(super) checkpoints: Checkpoints,
     pub(super) lock: Lock,
 }
 
@@ -222,6 +224,7 @@ impl Writer {
     /// Works until the queue is closed and empty, or until closing has taken too long. Returns the number of
     /// operations that were not committed.
     pub(super) fn run(mut self) -> usize {
+        Checkpoints::watch(&self.conn);
         let mut left = Vec::new();
         let mut not_before = Instant::now();
         loop {
@@ -242,7 +245,9 @@ impl Writer {
             if self.retention.is_wanted() {
                 self.tidy();
             }
+            self.checkpoints.tend(&self.conn);
         }
+        self.checkpoints.end();
         // The file and its lock are free before anybody hears that the store is closed.
         if let Err((_, error)) = self.conn.close() {
             error!("the database did not close cleanly, the next start recovers it: {error}");

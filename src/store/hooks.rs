@@ -68,7 +68,7 @@ pub fn page(
     size: usize,
 ) -> Result<(Vec<Hook>, Option<Arc<str>>), StoreError> {
     let mut statement = conn.prepare_cached(&format!(
-        "SELECT {COLUMNS} FROM hooks WHERE account_id = ?1 AND deleted IS NULL
+        "SELECT {COLUMNS} FROM hooks INDEXED BY hooks_listed WHERE account_id = ?1 AND deleted IS NULL
            AND key >= coalesce((SELECT key FROM hooks WHERE id = ?2), 0)
            AND (?4 IS NULL OR (disable_reason IS NOT NULL) = ?4)
            AND (?5 IS NULL OR instr(lower(concat_ws(char(10), document ->> 'name',
@@ -355,7 +355,7 @@ pub(super) fn document(table: &'static str, row: &str, text: &str) -> Result<Doc
 /// Whether an account has hooks; deleted ones do not count.
 pub(super) fn exist(conn: &Connection, account_id: &str) -> Result<bool, StoreError> {
     let found: Option<i64> = conn
-        .prepare_cached("SELECT key FROM hooks WHERE account_id = ? AND deleted IS NULL LIMIT 1")?
+        .prepare_cached("SELECT key FROM hooks INDEXED BY hooks_listed WHERE account_id = ? AND deleted IS NULL LIMIT 1")?
         .query_row([account_id], |row| row.get(0))
         .optional()?;
     Ok(found.is_some())

@@ -10,6 +10,7 @@ const STEPS: &[M<'_>] = &[
     M::up(include_str!("../../sql/0001_accounts.sql")),
     M::up(include_str!("../../sql/0002_deliveries.sql")),
     M::up(include_str!("../../sql/0003_timeline.sql")),
+    M::up(include_str!("../../sql/0004_listed_hooks.sql")),
 ];
 
 /// The newest schema version that this program knows.

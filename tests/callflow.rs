@@ -482,8 +482,8 @@ async fn an_answer_that_may_not_be_run_is_not() {
             "flow.answer.data.variables.group_confirm_key: This variable makes the switch run",
         ),
         (
-            json!({"module": "set_variables", "data": {"variables": {"ringback": "a.wav"}}}),
-            "flow.answer.data.variables.ringback: This variable is not in [callflow] remote_variables",
+            json!({"module": "set_variables", "data": {"variables": {"account_id": "acme"}}}),
+            "flow.answer.data.variables.account_id: This variable is for stored callflows",
         ),
         (
             json!({"module": "play", "data": {"file": "shell_stream://touch /tmp/pwned"}}),

@@ -121,9 +121,13 @@ fn own_sound(text: &str) -> Option<&str> {
     (own && (path.is_empty() || path.starts_with('/'))).then_some(path)
 }
 
-/// The channel variables that a receiver may set unless `[callflow] remote_variables` says otherwise: the names
-/// that phones show, and names that mean nothing to the switch.
-pub const REMOTE_VARIABLES: [&str; 8] = [
+/// The channel variables that a receiver may set unless `[callflow] remote_variables` says otherwise: all but those by
+/// which the switch runs something, and ours.
+pub const REMOTE_VARIABLES: [&str; 1] = ["*"];
+
+/// Names that are data and nothing else, whatever they have in them: those that phones show, and some that mean
+/// nothing to the switch.
+const DATA: [&str; 8] = [
     "effective_caller_id_name",
     "effective_caller_id_number",
     "effective_callee_id_name",
@@ -219,7 +223,7 @@ pub(super) fn name_objection(name: &str, author: Author<'_>) -> Option<&'static 
     }
     let name = name.to_ascii_lowercase();
     let begins = |starts: &[&str]| starts.iter().any(|start| name.starts_with(start));
-    let is_data = fits(&name, &REMOTE_VARIABLES) || begins(SIP_HEADERS);
+    let is_data = fits(&name, &DATA) || begins(SIP_HEADERS);
     if !is_data && (has_segment(&name, DANGEROUS) || begins(SETTINGS)) {
         return Some(
             "This variable makes the switch run something or sends calls elsewhere: it belongs in the dialplan itself",
@@ -380,6 +384,13 @@ mod tests {
     #[test]
     fn a_receiver_sets_what_it_may_and_nothing_else() {
         let some = by_default();
+        for good in ["vip", "ringback", "absolute_codec_string"] {
+            assert_eq!(name_objection(good, receiver(&some)), None, "{good:?}");
+        }
+        for evil in ["group_confirm_file", "account_id", "webhook_uri"] {
+            assert!(name_objection(evil, receiver(&some)).is_some(), "{evil:?}");
+        }
+        let some = DATA.map(str::to_owned).to_vec();
         for good in [
             "crm_name",
             "CRM_id",

@@ -127,11 +127,11 @@ mod tests {
                 assert!(said.starts_with(&format!("data.variables.{name}: This variable")));
             }
         }
-        let unknown = json!({"variables": {"ringback": "told.wav"}});
-        assert_eq!(mistakes(&MODULE, unknown.clone()), "");
+        let ours = json!({"variables": {"account_id": "acme"}});
+        assert_eq!(mistakes(&MODULE, ours.clone()), "");
         assert_eq!(
-            mistakes_of_receiver(&MODULE, unknown),
-            "data.variables.ringback: This variable is not in [callflow] remote_variables"
+            mistakes_of_receiver(&MODULE, ours),
+            "data.variables.account_id: This variable is for stored callflows and the dialplan only"
         );
         let data = json!({"crm_id": 4711, "effective_caller_id_name": "Smith, John"});
         assert_eq!(

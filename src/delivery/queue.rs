@@ -82,6 +82,9 @@ pub(super) struct Queue {
     pub(super) fetching: bool,
     /// Something spilled while the store was being asked.
     spilled_meanwhile: bool,
+    /// What the store was told not to give was given up while it was being asked: its answer may be of what comes
+    /// after that.
+    evicted_meanwhile: bool,
     /// The earliest retry that is not due yet.
     pub(super) next_due: Option<Timestamp>,
     /// May be sent now.
@@ -151,6 +154,9 @@ impl Queue {
         self.spilled = more || self.spilled_meanwhile;
         self.spilled_meanwhile = false;
         let settled = std::mem::take(&mut self.settled_meanwhile);
+        if std::mem::take(&mut self.evicted_meanwhile) {
+            return;
+        }
         let newest = rows.iter().map(|delivery| delivery.id).max();
         self.fetched_to = self.fetched_to.max(newest.unwrap_or_default());
         for delivery in rows {
@@ -253,6 +259,7 @@ impl Queue {
     pub(super) fn evict(&mut self) {
         if !self.ready.is_empty() || self.lanes.values().any(|waiting| !waiting.is_empty()) {
             self.spill();
+            self.evicted_meanwhile = self.fetching;
         }
         for delivery in std::mem::take(&mut self.ready) {
             self.release(delivery.id);
@@ -428,6 +435,25 @@ mod tests {
         assert_eq!(next_id(&mut queue), Some(3), "2 waits for 1");
         queue.attempted(&first);
         assert_eq!(next_id(&mut queue), Some(2));
+    }
+
+    #[test]
+    fn nothing_overtakes_what_was_evicted_while_the_store_was_asked() {
+        let mut queue = Queue::default();
+        queue.offer(delivery(1, 7), Ordering::Call, 1);
+        queue.offer(delivery(2, 7), Ordering::Call, 1);
+        assert!(queue.held().contains(&1));
+        queue.fetching = true;
+        queue.evict();
+        queue.fetched(vec![delivery(2, 7)], false, Ordering::Call);
+        assert_eq!(next_id(&mut queue), None, "1 is older");
+        assert!(queue.spilled);
+
+        queue.fetching = true;
+        let both = vec![delivery(1, 7), delivery(2, 7)];
+        queue.fetched(both, false, Ordering::Call);
+        assert_eq!(next_id(&mut queue), Some(1));
+        assert_eq!(next_id(&mut queue), None, "2 waits for 1");
     }
 
     #[test]

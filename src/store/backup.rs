@@ -4,7 +4,7 @@
 //! holds up nobody: the writer goes on, and because the snapshot stands still the copy never has to begin
 //! anew, which a backup without one does whenever something is written. `VACUUM INTO` reads in such a snapshot, too, but
 //! builds every table and index again: more work for the cores of a media server, for a smaller file. The price of a
-//! snapshot is that the log grows by what is written meanwhile; the writer's next checkpoint takes that back.
+//! snapshot is that the log grows by what is written meanwhile; the next checkpoint takes that back.
 
 use std::fs::{File, Permissions};
 use std::io::Write;

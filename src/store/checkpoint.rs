@@ -7,9 +7,7 @@
 use std::cell::Cell;
 use std::ffi::c_int;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc;
+use std::sync::mpsc::{self, TryRecvError};
 use std::thread::JoinHandle;
 
 use rusqlite::Connection;
@@ -33,10 +31,9 @@ thread_local! {
 
 /// The writer's end of the thread that copies.
 pub(super) struct Checkpoints {
-    ask: mpsc::SyncSender<()>,
-    /// The thread has been asked and has not answered.
-    is_copying: Arc<AtomicBool>,
-    /// It was asked; what remains is ours.
+    ask: mpsc::Sender<()>,
+    copied: mpsc::Receiver<()>,
+    /// The thread was asked, and what remains when it has answered is ours.
     asked: bool,
     /// How many pages are enough for the next time.
     enough: c_int,
@@ -53,22 +50,22 @@ impl Checkpoints {
             path: path.into(),
             source,
         })?;
-        let (ask, asked) = mpsc::sync_channel(1);
-        let is_copying = Arc::new(AtomicBool::new(false));
-        let copying = Arc::clone(&is_copying);
+        let (ask, asked) = mpsc::channel();
+        let (answer, copied) = mpsc::channel();
         let thread = std::thread::Builder::new()
             .name("store-log".into())
             .spawn(move || {
                 let mut fails = false;
                 while asked.recv().is_ok() {
                     note(copy(&conn), &mut fails);
-                    copying.store(false, Ordering::Release);
+                    // The writer that does not wait for it has ended.
+                    let _ = answer.send(());
                 }
             })
             .map_err(StoreError::Thread)?;
         Ok(Self {
             ask,
-            is_copying,
+            copied,
             asked: false,
             enough: FULL,
             thread,
@@ -87,7 +84,7 @@ impl Checkpoints {
     pub(super) fn tend(&mut self, conn: &Connection) {
         let pages = PAGES.get();
         if self.asked {
-            if self.is_copying.load(Ordering::Acquire) {
+            if self.copied.try_recv() == Err(TryRecvError::Empty) {
                 return;
             }
             self.asked = false;
@@ -96,8 +93,7 @@ impl Checkpoints {
             // A reader holds the log open: it goes on growing, until the next time.
             self.enough = if left > 0 { pages + FULL / 4 } else { FULL };
         } else if pages >= self.enough {
-            self.is_copying.store(true, Ordering::Release);
-            self.asked = self.ask.try_send(()).is_ok();
+            self.asked = self.ask.send(()).is_ok();
         } else if pages < FULL {
             self.enough = FULL;
         }

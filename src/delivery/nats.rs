@@ -21,7 +21,7 @@ use tokio::sync::{OnceCell, watch};
 use tokio::time::Instant;
 
 use super::guard::{Guard, Unreachable};
-use super::send::{Failure, Received};
+use super::send::{Failure, Received, no_way};
 use super::verdict::Answer;
 use crate::hook::{NatsLogin, NatsTarget};
 use crate::store::attempts::Headers;
@@ -108,7 +108,7 @@ impl Publisher {
             .is_ok_and(|received| received.answer.is_success())
         {
             // Where nothing is wrong with it, another costs little.
-            self.forget(&server, &connection);
+            forget(&self.connections, &server, &connection);
         }
         done
     }
@@ -143,10 +143,7 @@ impl Publisher {
                 });
             }
         };
-        *connection
-            .used
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        *lock(&connection.used) = Instant::now();
         let answer = answered.map_err(|error| refusal(&error, &target.subject))?;
         acknowledged(answer.payload)
     }
@@ -168,16 +165,6 @@ impl Publisher {
             tokio::spawn(close_when_idle(connections, server.clone(), connection));
         }
         connection
-    }
-
-    fn forget(&self, server: &Server, connection: &Arc<Connection>) {
-        let mut kept = lock(&self.connections);
-        if kept
-            .get(server)
-            .is_some_and(|kept| Arc::ptr_eq(kept, connection))
-        {
-            kept.remove(server);
-        }
     }
 
     /// Opens a connection to the first address of the server that takes one.
@@ -248,16 +235,22 @@ async fn close_when_idle(
         else {
             return;
         };
-        let mut kept = lock(&connections);
         if self::used(&connection) + IDLE <= Instant::now()
-            && kept
-                .get(&server)
-                .is_some_and(|kept| Arc::ptr_eq(kept, &connection))
+            && forget(&connections, &server, &connection)
         {
-            kept.remove(&server);
             return;
         }
     }
+}
+
+/// Keeps a connection no more; whether it was kept, and not another one to the same server.
+fn forget(connections: &Connections, server: &Server, connection: &Arc<Connection>) -> bool {
+    let mut kept = lock(connections);
+    let is_kept = (kept.get(server)).is_some_and(|kept| Arc::ptr_eq(kept, connection));
+    if is_kept {
+        kept.remove(server);
+    }
+    is_kept
 }
 
 fn used(connection: &Connection) -> Instant {
@@ -332,13 +325,8 @@ fn unconnected(error: &ConnectError) -> Failure {
         ),
         _ => {
             let system = causes_of(error).find_map(|cause| cause.downcast_ref::<io::Error>());
-            let name = match system.map(io::Error::kind) {
-                Some(io::ErrorKind::ConnectionRefused) => "econnrefused",
-                Some(io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe) => "econnreset",
-                Some(io::ErrorKind::HostUnreachable) => "ehostunreach",
-                Some(io::ErrorKind::NetworkUnreachable) => "enetunreach",
-                _ => "connect_failed",
-            };
+            let name = system.and_then(|error| no_way(error.kind()));
+            let name = name.unwrap_or("connect_failed");
             failure(Answer::NotConnected, name, innermost(error))
         }
     }

@@ -107,7 +107,53 @@ impl Sender {
         now: Timestamp,
     ) -> Sent {
         let means = self.0.load_full();
-        means.send(hook, delivery, uri, attempt, now).await
+        let started = Instant::now();
+        let nats = NatsTarget::of(uri);
+        let mut request = prepare(hook, delivery, uri, attempt, now);
+        let limit = hook
+            .settings
+            .timeout
+            .unwrap_or(means.config.request_timeout);
+        *request.timeout_mut() = Some(limit);
+        let uri = shown_uri(request.url());
+        let req_headers = shown_headers(hook, request.headers());
+        let outcome = match (nats, means.guard.check_uri(request.url())) {
+            (_, Err(denied)) => Err(Failure::from(denied)),
+            (Some(target), Ok(())) => {
+                let body = delivery.body.clone();
+                let publish = means.nats.publish(&target, request.headers(), body, limit);
+                // Apart, for what opens a connection is large, and every request would carry it about.
+                Box::pin(publish).await
+            }
+            (None, Ok(())) => means.exchange(request, now).await,
+        };
+        let mut sent = Sent {
+            answer: Answer::Broken,
+            reason: None,
+            client_error: None,
+            uri,
+            method: delivery.verb.method(),
+            req_headers,
+            resp_headers: Headers::default(),
+            resp_body: Bytes::new(),
+            duration: started.elapsed(),
+        };
+        match outcome {
+            Ok(received) => {
+                let bad = !received.answer.is_success();
+                sent.reason = bad.then_some(Cow::Borrowed("bad response code"));
+                sent.answer = received.answer;
+                sent.resp_headers = received.headers;
+                sent.resp_body = received.body;
+            }
+            Err(failure) => {
+                sent.answer = failure.answer;
+                sent.client_error = Some(failure.client_error);
+                sent.reason = Some(failure.reason);
+                sent.resp_body = failure.body;
+            }
+        }
+        sent
     }
 }
 
@@ -141,60 +187,6 @@ impl Means {
             guard,
             config: config.clone(),
         })
-    }
-
-    async fn send(
-        &self,
-        hook: &Hook,
-        delivery: &Delivery,
-        uri: &Url,
-        attempt: u32,
-        now: Timestamp,
-    ) -> Sent {
-        let started = Instant::now();
-        let nats = NatsTarget::of(uri);
-        let mut request = prepare(hook, delivery, uri, attempt, now);
-        let limit = hook.settings.timeout.unwrap_or(self.config.request_timeout);
-        *request.timeout_mut() = Some(limit);
-        let uri = shown_uri(request.url());
-        let req_headers = shown_headers(hook, request.headers());
-        let outcome = match (nats, self.guard.check_uri(request.url())) {
-            (_, Err(denied)) => Err(Failure::from(denied)),
-            (Some(target), Ok(())) => {
-                let body = delivery.body.clone();
-                let publish = self.nats.publish(&target, request.headers(), body, limit);
-                // Apart, for what opens a connection is large, and every request would carry it about.
-                Box::pin(publish).await
-            }
-            (None, Ok(())) => self.exchange(request, now).await,
-        };
-        let mut sent = Sent {
-            answer: Answer::Broken,
-            reason: None,
-            client_error: None,
-            uri,
-            method: delivery.verb.method(),
-            req_headers,
-            resp_headers: Headers::default(),
-            resp_body: Bytes::new(),
-            duration: started.elapsed(),
-        };
-        match outcome {
-            Ok(received) => {
-                let bad = !received.answer.is_success();
-                sent.reason = bad.then_some(Cow::Borrowed("bad response code"));
-                sent.answer = received.answer;
-                sent.resp_headers = received.headers;
-                sent.resp_body = received.body;
-            }
-            Err(failure) => {
-                sent.answer = failure.answer;
-                sent.client_error = Some(failure.client_error);
-                sent.reason = Some(failure.reason);
-                sent.resp_body = failure.body;
-            }
-        }
-        sent
     }
 
     async fn exchange(&self, request: Request, now: Timestamp) -> Result<Received, Failure> {
@@ -261,14 +253,12 @@ impl From<reqwest::Error> for Failure {
             (Answer::TimedOut, "timeout")
         } else {
             let name = match io().map(io::Error::kind) {
-                Some(io::ErrorKind::ConnectionRefused) => "econnrefused",
-                Some(io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe) => "econnreset",
-                Some(io::ErrorKind::HostUnreachable) => "ehostunreach",
-                Some(io::ErrorKind::NetworkUnreachable) => "enetunreach",
                 Some(io::ErrorKind::TimedOut) => "timeout",
                 Some(io::ErrorKind::UnexpectedEof) => "closed",
-                _ if error.is_connect() => "connect_failed",
-                _ => "closed",
+                kind => kind.and_then(no_way).unwrap_or(match error.is_connect() {
+                    true => "connect_failed",
+                    false => "closed",
+                }),
             };
             let answer = match error.is_connect() {
                 true => Answer::NotConnected,
@@ -282,6 +272,17 @@ impl From<reqwest::Error> for Failure {
             reason: Cow::Borrowed("http client error"),
             body: Bytes::new(),
         }
+    }
+}
+
+/// The `client_error` of what the system says of a connection, where there is a word of its own for it.
+pub(super) fn no_way(kind: io::ErrorKind) -> Option<&'static str> {
+    match kind {
+        io::ErrorKind::ConnectionRefused => Some("econnrefused"),
+        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => Some("econnreset"),
+        io::ErrorKind::HostUnreachable => Some("ehostunreach"),
+        io::ErrorKind::NetworkUnreachable => Some("enetunreach"),
+        _ => None,
     }
 }
 

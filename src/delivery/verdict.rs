@@ -105,12 +105,8 @@ impl Answer {
     /// 2xx or acknowledged, and nothing else: redirects are not followed and count as failures.
     pub fn is_success(&self) -> bool {
         matches!(
-            self,
-            Self::Acknowledged
-                | Self::Status {
-                    code: 200..=299,
-                    ..
-                }
+            self.class(),
+            AnswerClass::Success | AnswerClass::Acknowledged
         )
     }
 

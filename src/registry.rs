@@ -698,10 +698,7 @@ fn keeps_its_calls(before: &Document, after: &Document) -> Result<(), Mistakes> 
             mistakes.say(field, NOT_FROM_ABOVE, &message);
         }
     }
-    match mistakes.is_empty() {
-        true => Ok(()),
-        false => Err(mistakes),
-    }
+    mistakes.none()
 }
 
 /// Refuses another parent than the one an account has.

@@ -157,10 +157,7 @@ impl Query {
 
     /// Refuses the request where there are mistakes.
     pub(super) fn refuse(mistakes: Mistakes) -> Result<(), Problem> {
-        match mistakes.is_empty() {
-            true => Ok(()),
-            false => Err(Problem::validation(mistakes)),
-        }
+        mistakes.none().map_err(Problem::validation)
     }
 }
 

@@ -151,12 +151,8 @@ impl Notes<'_> {
                 json!({ "message": message, "target": 1 }),
             );
         } else if length > most {
-            let message = format!("String must not be more than {most} characters");
-            self.add(
-                field,
-                "maxLength",
-                json!({ "message": message, "target": most }),
-            );
+            let field = format!("{}.{field}", self.path);
+            self.mistakes.say_too_long(&field, most);
         } else if let Some(message) = objection(&text, self.author) {
             self.say(field, "format", message);
         } else if !fits(&text) {

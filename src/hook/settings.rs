@@ -27,6 +27,8 @@ const FORBIDDEN_HEADERS: &[&str] = &[
     "upgrade",
 ];
 
+/// Characters of a URI at most.
+const LONGEST_URI: usize = 2_048;
 /// Bytes of `custom_data` as JSON at most: every delivery has a copy of it.
 pub const MOST_CUSTOM_DATA: usize = 16 * 1_024;
 /// Bytes of `custom_request_headers` as JSON at most: every attempt is recorded with them.
@@ -52,6 +54,27 @@ impl Mistakes {
     /// A mistake that its message tells whole.
     pub fn say(&mut self, field: &str, rule: &str, message: &str) {
         self.add(field, rule, json!({ "message": message }));
+    }
+
+    /// A text has more than `most` characters.
+    pub(crate) fn say_too_long(&mut self, field: &str, most: usize) {
+        let message = format!("String must not be more than {most} characters");
+        self.add(
+            field,
+            "maxLength",
+            json!({ "message": message, "target": most }),
+        );
+    }
+
+    /// That there is none.
+    ///
+    /// # Errors
+    /// All of them.
+    pub fn none(self) -> Result<(), Self> {
+        match self.is_empty() {
+            true => Ok(()),
+            false => Err(self),
+        }
     }
 
     /// The fields with their rules.
@@ -299,15 +322,14 @@ impl Settings {
         }
 
         let mistakes = from.mistakes;
-        let endpoint_of = target::endpoint;
         match (name, uri) {
             (Some(name), Some(uri)) if mistakes.is_empty() => Ok(Self {
                 name,
                 failover_endpoint: failover_uri
                     .as_ref()
-                    .map(endpoint_of)
-                    .filter(|failover| *failover != endpoint_of(&uri)),
-                endpoint: endpoint_of(&uri),
+                    .map(target::endpoint)
+                    .filter(|failover| *failover != target::endpoint(&uri)),
+                endpoint: target::endpoint(&uri),
                 uri,
                 triggers,
                 verb,
@@ -383,10 +405,7 @@ impl Settings {
             let message = "A password belongs into a stored webhook, which can be named by its id";
             mistakes.say(field, "format", message);
         }
-        match mistakes.is_empty() {
-            true => Ok(self),
-            false => Err(mistakes),
-        }
+        mistakes.none().map(|()| self)
     }
 
     /// `document` with the defaults of what it leaves out, and words as we write them.
@@ -482,21 +501,13 @@ impl<'a> Reader<'a> {
                 json!({ "message": format!("String must be at least {least} characters"), "target": least }),
             );
         } else if length > most {
-            self.mistakes.add(
-                field,
-                "maxLength",
-                json!({ "message": format!("String must not be more than {most} characters"), "target": most }),
-            );
+            self.mistakes.say_too_long(field, most);
         }
     }
 
     fn uri(&mut self, field: &str, text: &str) -> Option<Url> {
-        if text.len() > 2_048 {
-            self.mistakes.add(
-                field,
-                "maxLength",
-                json!({ "message": "String must not be more than 2048 characters", "target": 2048 }),
-            );
+        if text.len() > LONGEST_URI {
+            self.mistakes.say_too_long(field, LONGEST_URI);
             return None;
         }
         let problem = match target::read(text) {

@@ -75,8 +75,12 @@ impl Known {
             ("name", &name, LONGEST_NAME),
             ("realm", &realm, LONGEST_REALM),
         ] {
-            let length = text.as_deref().map_or(0, |text| text.chars().count());
-            too_long(&mut mistakes, field, length, most);
+            if text
+                .as_deref()
+                .is_some_and(|text| text.chars().count() > most)
+            {
+                mistakes.say_too_long(field, most);
+            }
         }
         if document.get("name").is_none_or(serde_json::Value::is_null) {
             mistakes.say("name", "required", "Field is required but missing");
@@ -93,9 +97,9 @@ impl Known {
                 for (index, item) in items.iter().enumerate() {
                     match item.as_str().filter(|number| !digits(number).is_empty()) {
                         Some(number) => {
-                            let length = number.chars().count();
-                            let field = format!("numbers.{index}");
-                            too_long(&mut mistakes, &field, length, LONGEST_NUMBER);
+                            if number.chars().count() > LONGEST_NUMBER {
+                                mistakes.say_too_long(&format!("numbers.{index}"), LONGEST_NUMBER);
+                            }
                             numbers.push(number.to_owned());
                         }
                         None => mistakes.say(
@@ -116,14 +120,6 @@ impl Known {
             }),
             _ => Err(mistakes),
         }
-    }
-}
-
-fn too_long(mistakes: &mut Mistakes, field: &str, length: usize, most: usize) {
-    if length > most {
-        let message = format!("String must not be more than {most} characters");
-        let detail = json!({ "message": message, "target": most });
-        mistakes.add(field, "maxLength", detail);
     }
 }
 
@@ -369,10 +365,7 @@ fn require_free(tx: &Tx<'_>, id: &str, known: &Known) -> Result<(), StoreError> 
             );
         }
     }
-    match mistakes.is_empty() {
-        true => Ok(()),
-        false => Err(StoreError::Document(mistakes)),
-    }
+    mistakes.none().map_err(StoreError::Document)
 }
 
 fn set_numbers(tx: &Tx<'_>, id: &str, numbers: &[String]) -> rusqlite::Result<()> {

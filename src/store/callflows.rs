@@ -252,10 +252,7 @@ fn set_numbers(tx: &Tx<'_>, key: i64, callflow: &StoredCallflow) -> Result<(), S
             }
         }
     }
-    match mistakes.is_empty() {
-        true => Ok(()),
-        false => Err(StoreError::Document(mistakes)),
-    }
+    mistakes.none().map_err(StoreError::Document)
 }
 
 fn read(row: &Row<'_>) -> Result<StoredCallflow, StoreError> {

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::ApiState;
 use super::envelope::Reply;
-use super::metrics::{Traffic, oldest_pending};
+use super::metrics::{Traffic, oldest_pending_seconds};
 use super::route::Route;
 use crate::store::StoreHealth;
 use crate::time::Timestamp;
@@ -104,11 +104,10 @@ async fn ready(State(api): State<ApiState>) -> Reply {
 /// What is waiting to be sent, on disk and in memory, and why.
 async fn delivery(api: &ApiState) -> Value {
     let stats = api.delivery.stats();
-    let age = |oldest: Timestamp| api.clock.now().since(oldest).as_secs_f64();
     json!({
         "pending": api.store.health().pending,
         // null where nothing is pending, or where the database does not say.
-        "oldest_pending_seconds": oldest_pending(api).await.flatten().map(age),
+        "oldest_pending_seconds": oldest_pending_seconds(api).await.flatten(),
         "in_memory": stats.in_memory.load(Relaxed),
         "in_flight": stats.in_flight.load(Relaxed),
         "circuits_open": api.delivery.circuits_open(),

@@ -23,7 +23,6 @@ use super::ApiState;
 use super::auth::{Access, Reach};
 use super::envelope::Problem;
 use super::route::Route;
-use crate::time::Timestamp;
 use page::Page;
 
 pub use switch::Traffic;
@@ -53,7 +52,7 @@ async fn read(
         ));
     }
     let numbers = Numbers {
-        oldest_pending: oldest_pending(&api).await,
+        oldest_pending_seconds: oldest_pending_seconds(&api).await,
         api,
     };
     let mut registry = Registry::with_prefix(PREFIX);
@@ -77,20 +76,21 @@ fn takes_openmetrics(headers: &HeaderMap) -> bool {
     accepted.any(|value| value.contains("application/openmetrics-text"))
 }
 
-/// When that happened which the oldest pending delivery is about: `Some(None)` where none is pending, `None` where
-/// the database does not say.
-pub(super) async fn oldest_pending(api: &ApiState) -> Option<Option<Timestamp>> {
+/// How long ago that happened which the oldest pending delivery is about: `Some(None)` where none is pending, `None`
+/// where the database does not say.
+pub(super) async fn oldest_pending_seconds(api: &ApiState) -> Option<Option<f64>> {
     let found = api.store.oldest_pending().await;
-    found
+    let oldest = found
         .inspect_err(|error| debug!("the oldest pending delivery is not known just now: {error}"))
-        .ok()
+        .ok()?;
+    Some(oldest.map(|oldest| api.clock.now().since(oldest).as_secs_f64()))
 }
 
 /// Everything that is counted.
 #[derive(Debug)]
 struct Numbers {
     api: ApiState,
-    oldest_pending: Option<Option<Timestamp>>,
+    oldest_pending_seconds: Option<Option<f64>>,
 }
 
 impl Collector for Numbers {
@@ -98,7 +98,7 @@ impl Collector for Numbers {
         let api = &self.api;
         let mut page = Page(encoder);
         switch::write(&mut page, api)?;
-        delivery::write(&mut page, api, self.oldest_pending)?;
+        delivery::write(&mut page, api, self.oldest_pending_seconds)?;
         store::write(&mut page, &api.store)?;
         requests::write(&mut page, &api.requests)?;
         process::write(&mut page, api.started)

@@ -7,12 +7,11 @@ use super::page::Page;
 use super::switch::by_trigger;
 use crate::delivery::AnswerClass;
 use crate::store::deliveries::State;
-use crate::time::Timestamp;
 
 pub(super) fn write(
     page: &mut Page<'_>,
     api: &ApiState,
-    oldest_pending: Option<Option<Timestamp>>,
+    oldest_pending_seconds: Option<Option<f64>>,
 ) -> std::fmt::Result {
     let stats = api.delivery.stats();
     let store = api.store.stats();
@@ -35,14 +34,12 @@ pub(super) fn write(
         "Deliveries that are committed and have not ended: the queue, in memory and on disk",
         api.store.health().pending,
     )?;
-    let age = oldest_pending
-        .map(|oldest| oldest.map_or(0.0, |oldest| api.clock.now().since(oldest).as_secs_f64()));
     // Where the database does not say, there is no number rather than a wrong one.
-    if let Some(age) = age {
+    if let Some(age) = oldest_pending_seconds {
         page.gauge(
             "deliveries_oldest_pending_age_seconds",
             "How long ago that happened which the oldest pending delivery is about; 0 where none is pending",
-            age,
+            age.unwrap_or(0.0),
         )?;
     }
     for (name, help, value) in [

@@ -65,6 +65,12 @@ impl Server {
             .await
     }
 
+    /// The daemon has what a file says.
+    async fn is_as(&self, file: &std::path::Path) {
+        let said = self.import(file, &[]).await;
+        assert!(said.out.starts_with("nothing to change"), "{said:?}");
+    }
+
     async fn has(&self, path: &str) -> Value {
         let (status, answer) = self
             .daemon
@@ -167,26 +173,14 @@ async fn secrets_leave_a_server_only_where_that_is_asked_for() {
     let file = with("\"whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"");
     let said = server.import(&file, &[]).await;
     assert!(said.out.contains("secret: \"***\" → \"***\""), "{said:?}");
-    assert!(
-        server
-            .import(&file, &[])
-            .await
-            .out
-            .starts_with("nothing to change")
-    );
+    server.is_as(&file).await;
     let file = with("null");
     assert_eq!(server.import(&file, &[]).await.code, 0);
     assert_eq!(
         server.has("zeta/webhooks/missed").await["has_secret"],
         false
     );
-    assert!(
-        server
-            .import(&file, &[])
-            .await
-            .out
-            .starts_with("nothing to change")
-    );
+    server.is_as(&file).await;
     let said = server.import(&with("\"generate\""), &[]).await;
     assert_eq!(said.code, 2, "{said:?}");
 }

@@ -322,6 +322,9 @@ fn may_have_lane(delivery: &Delivery) -> bool {
 }
 
 #[cfg(test)]
+mod model;
+
+#[cfg(test)]
 mod tests {
     use bytes::Bytes;
 
@@ -329,7 +332,7 @@ mod tests {
     use crate::hook::{Format, Verb, WebhookId};
     use crate::trigger::Trigger;
 
-    fn delivery(id: i64, lane: i64) -> Delivery {
+    pub(super) fn delivery(id: i64, lane: i64) -> Delivery {
         Delivery {
             id,
             queue: 1,

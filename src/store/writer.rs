@@ -135,7 +135,7 @@ impl std::ops::Deref for Tx<'_> {
 pub(super) trait Job: Send {
     /// Whether it is still wanted; one that is not is dropped unapplied.
     fn is_wanted(&self, now: Instant) -> bool;
-    /// Does the work. `Err` only for what stops the whole transaction.
+    /// Does the work where it is still wanted. `Err` only for what stops the whole transaction.
     fn run(&mut self, tx: &mut Tx<'_>) -> Result<(), rusqlite::Error>;
     /// Answers, after the commit.
     fn answer(self: Box<Self>);
@@ -161,6 +161,11 @@ where
     }
 
     fn run(&mut self, tx: &mut Tx<'_>) -> Result<(), rusqlite::Error> {
+        // Whoever waits may have given up while the transaction waited for the database.
+        if !self.is_wanted(Instant::now()) {
+            self.result = None;
+            return Ok(());
+        }
         tx.execute_batch("SAVEPOINT work")?;
         let (ids, changes) = (*tx.ids, tx.changes.len());
         // The writer outlives a bug in one operation; what the closure holds is not used again but by itself.

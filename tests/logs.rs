@@ -30,9 +30,9 @@ const SECRETS: [&str; 11] = [
     "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
     "N0SuchT0ken",
     "FlowHeaderValue",
-    // The digits of the recorded caller in a menu, and of the one in a callflow.
+    // The digits of the recorded caller in a menu, and of the one in a callflow: more than a second has microseconds.
     "42#",
-    "739151",
+    "739151846",
 ];
 
 const CAPTURES: [&str; 11] = [
@@ -137,7 +137,7 @@ async fn call_a_menu(daemon: &Daemon, outbound: std::net::SocketAddr, receiver: 
     }});
     let flow = json!({"module": "menu",
         "data": {"file": "menu.wav"},
-        "children": {"_": webhook.clone(), "739151": webhook}});
+        "children": {"_": webhook.clone(), "739151846": webhook}});
     let callflow = json!({"numbers": ["+15550001111"], "flow": flow});
     let (status, answer) = daemon
         .api("PUT", "/v2/accounts/default/callflows", Some(callflow))
@@ -153,7 +153,7 @@ async fn call_a_menu(daemon: &Daemon, outbound: std::net::SocketAddr, receiver: 
             )
             .with("webhook_uri", "http://127.0.0.1:9/?token=FlowQueryString")
             .applications(|application, _| match application {
-                "play_and_get_digits" => Did::set("callflow_digits", "739151"),
+                "play_and_get_digits" => Did::set("callflow_digits", "739151846"),
                 _ => Did::nothing(),
             });
         let story = tokio::time::timeout(Duration::from_secs(20), caller.dial(outbound));

@@ -704,6 +704,39 @@ mod tests {
         Hook::ad_hoc(&"default".into(), document).unwrap()
     }
 
+    /// The same with the number of a stored hook, and with what `more` says besides.
+    fn stored(key: i64, uri: &str, more: serde_json::Value) -> Hook {
+        let mut hook = Hook { key, ..hook(uri) };
+        hook.document.shift_remove("rate_limit");
+        hook.document.extend(more.as_object().unwrap().clone());
+        hook.settings = crate::hook::Settings::written(&hook.document, None).unwrap();
+        hook
+    }
+
+    /// No connection comes about at an endpoint.
+    fn kill(dispatcher: &mut Dispatcher, name: &Arc<str>) {
+        let endpoint = dispatcher.endpoint(name);
+        for _ in 0..5 {
+            endpoint.started();
+            endpoint.ended(&Answer::NotConnected, Instant::now());
+        }
+        assert!(dispatcher.is_dead(name));
+    }
+
+    /// What the store gives of a hook's queue.
+    fn fetched(hook: &Hook, ids: std::ops::RangeInclusive<i64>) -> Fetched {
+        Fetched {
+            queue: hook.key,
+            due: Due {
+                deliveries: ids.map(|id| delivery(id, hook)).collect(),
+                more: false,
+            },
+            bytes: 0,
+            next_due: None,
+            strict: false,
+        }
+    }
+
     fn delivery(id: i64, hook: &Hook) -> Delivery {
         Delivery {
             id,
@@ -768,6 +801,18 @@ mod tests {
         let held = dispatcher.taken.bytes + dispatcher.asked;
         assert!(held <= BYTES_OF_ALL + many * body.len(), "{held} bytes");
         assert!(dispatcher.taken.deliveries < many * 200);
+    }
+
+    #[tokio::test]
+    async fn what_the_store_gives_goes_to_the_failover_of_a_dead_endpoint() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut dispatcher = at_rest(directory.path());
+        let failover = json!({"failover_uri": "http://127.0.0.1:19/"});
+        let hook = stored(1, "http://127.0.0.1:9/", failover);
+        kill(&mut dispatcher, &hook.settings.endpoint);
+        dispatcher.follow(hook.key, Some(&hook));
+        dispatcher.on_fetched(fetched(&hook, 1..=3));
+        assert_eq!(dispatcher.in_flight, 3, "none waits for a probe");
     }
 
     #[tokio::test]

@@ -265,7 +265,7 @@ impl Dispatcher {
         self.taken.change(before, queue.taken());
         queue.due_at(fetched.next_due);
         if let Some(hook) = &hook {
-            self.move_to(key, &hook.settings.endpoint);
+            self.move_to(key, &self.home_of(hook));
         }
         self.wait_for_due(key);
         self.enlist(key);

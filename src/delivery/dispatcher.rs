@@ -449,6 +449,10 @@ impl Dispatcher {
                 continue;
             }
             let Some(key) = self.endpoint(name).turns.pop_front() else {
+                // Those that left the probe to whoever had a turn were not asked, and nobody took it.
+                if self.is_dead(name) {
+                    self.refill_endpoint(name);
+                }
                 break;
             };
             let Some(queue) = self.queues.get_mut(&key) else {
@@ -813,6 +817,27 @@ mod tests {
         dispatcher.follow(hook.key, Some(&hook));
         dispatcher.on_fetched(fetched(&hook, 1..=3));
         assert_eq!(dispatcher.in_flight, 3, "none waits for a probe");
+    }
+
+    #[tokio::test]
+    async fn a_dead_endpoint_is_probed_though_the_hook_that_has_the_turn_was_switched_off() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut dispatcher = at_rest(directory.path());
+        let first = stored(1, "http://127.0.0.1:9/first", json!({}));
+        let second = stored(2, "http://127.0.0.1:9/second", json!({}));
+        kill(&mut dispatcher, &first.settings.endpoint);
+        dispatcher.follow(first.key, Some(&first));
+        dispatcher.on_fetched(fetched(&first, 1..=1));
+        dispatcher.on_committed(vec![delivery(2, &second)]);
+        dispatcher.switch_off(&first, "it failed".to_owned());
+        let Some(Reverse((at, _))) = dispatcher.timers.peek().cloned() else {
+            panic!("nobody waits for the probe");
+        };
+        tokio::time::sleep_until(at).await;
+        dispatcher.on_timer();
+        assert_eq!(dispatcher.in_flight, 0);
+        let second = &dispatcher.queues[&second.key];
+        assert!(second.fetching, "the turn is its own now");
     }
 
     #[tokio::test]

@@ -741,6 +741,20 @@ mod tests {
         }
     }
 
+    /// A request that was made at an endpoint.
+    fn done(id: i64, hook: &Hook, endpoint: &Arc<str>, answer: Answer) -> Done {
+        Done {
+            delivery: delivery(id, hook),
+            hook: Arc::new(hook.clone()),
+            endpoint: Arc::clone(endpoint),
+            failed_over: *endpoint != hook.settings.endpoint,
+            answer,
+            attempts: Vec::new(),
+            bodies: Vec::new(),
+            decision: Decision::GiveUp,
+        }
+    }
+
     fn delivery(id: i64, hook: &Hook) -> Delivery {
         Delivery {
             id,
@@ -838,6 +852,28 @@ mod tests {
         assert_eq!(dispatcher.in_flight, 0);
         let second = &dispatcher.queues[&second.key];
         assert!(second.fetching, "the turn is its own now");
+    }
+
+    #[tokio::test]
+    async fn a_failover_that_dies_holds_nothing_that_waits_for_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut dispatcher = at_rest(directory.path());
+        let failover = json!({"failover_uri": "http://127.0.0.1:19/"});
+        let hook = stored(1, "http://127.0.0.1:9/", failover);
+        let failover = hook.settings.failover_endpoint.clone().unwrap();
+        dispatcher.config.in_flight = 5;
+        dispatcher.in_flight = 12;
+        for id in 1..=12 {
+            let own = &hook.settings.endpoint;
+            dispatcher.on_done(done(id, &hook, own, Answer::TimedOut));
+        }
+        assert_eq!(dispatcher.in_flight, 5, "the others wait");
+        for id in 1..=5 {
+            dispatcher.on_done(done(id, &hook, &failover, Answer::NotConnected));
+        }
+        assert!(dispatcher.is_dead(&failover));
+        assert_eq!(dispatcher.in_flight, 4, "they were begun before");
+        assert_eq!(dispatcher.unsettled.len(), 12 - 4, "nothing waits");
     }
 
     #[tokio::test]

@@ -138,6 +138,9 @@ impl Dispatcher {
             self.stats.circuit_closed(&name);
             info!(endpoint = %name, "it answers again");
         }
+        if is_open {
+            self.conclude_waiting(&name);
+        }
         if was_open || is_open {
             self.refill_endpoint(&name);
         }
@@ -152,6 +155,19 @@ impl Dispatcher {
         self.enlist(key);
         self.pump(&name);
         self.publish();
+    }
+
+    /// Nothing more is tried for now of what waits for its failover at an endpoint that is dead by now.
+    fn conclude_waiting(&mut self, name: &Arc<str>) {
+        for done in self.failing_over.remove(name).into_iter().flatten() {
+            let key = done.delivery.queue;
+            self.conclude(done);
+            self.enlist(key);
+            let queue = self.queues.get(&key);
+            if let Some(endpoint) = queue.and_then(|queue| queue.endpoint.clone()) {
+                self.pump(&endpoint);
+            }
+        }
     }
 
     /// Nothing more is tried of a delivery for now.

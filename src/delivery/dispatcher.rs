@@ -876,6 +876,22 @@ mod tests {
         assert_eq!(dispatcher.unsettled.len(), 12 - 4, "nothing waits");
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_failover_that_was_dead_is_found_when_it_is_back() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut dispatcher = at_rest(directory.path());
+        let failover = json!({"failover_uri": "http://127.0.0.1:19/"});
+        let hook = stored(1, "http://127.0.0.1:9/", failover);
+        let failover = hook.settings.failover_endpoint.clone().unwrap();
+        kill(&mut dispatcher, &failover);
+        let failed = || done(1, &hook, &hook.settings.endpoint, Answer::TimedOut);
+        assert_eq!(dispatcher.failover_of(&failed()), None);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(dispatcher.failover_of(&failed()), Some(failover.clone()));
+        dispatcher.endpoint(&failover).started();
+        assert_eq!(dispatcher.failover_of(&failed()), None, "one is enough");
+    }
+
     #[tokio::test]
     async fn endpoints_of_the_past_are_forgotten() {
         let directory = tempfile::tempdir().unwrap();

@@ -6,6 +6,7 @@ use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use super::super::attempt::{in_words, record};
+use super::super::endpoint::Gate;
 use super::super::handle::{Seen, SwitchOff};
 use super::super::queue::Off;
 use super::super::send::Sender;
@@ -88,7 +89,12 @@ impl Dispatcher {
         }
         let failover = settings.failover_endpoint.as_ref();
         let failover = failover.unwrap_or(&settings.endpoint);
-        (!self.is_dead(failover)).then(|| Arc::clone(failover))
+        // Nothing else may ever go there: a dead one is probed with what would go to a living one.
+        let probes = || {
+            let endpoint = self.endpoints.get(failover);
+            endpoint.is_some_and(|endpoint| endpoint.gate(Instant::now()) == Gate::Open)
+        };
+        (!self.is_dead(failover) || probes()).then(|| Arc::clone(failover))
     }
 
     /// Makes the oldest request again that waits for its failover at this endpoint, where its rate allows it.

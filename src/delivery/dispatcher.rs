@@ -638,7 +638,8 @@ impl Dispatcher {
             .filter_map(|queue| queue.endpoint.as_ref())
             .collect();
         self.endpoints.retain(|name, endpoint| {
-            let is_kept = in_use.contains(name) || endpoint.is_busy();
+            let is_kept =
+                in_use.contains(name) || endpoint.is_busy() || self.failing_over.contains_key(name);
             if !is_kept && endpoint.is_circuit_open() {
                 self.stats.circuit_closed(name);
             }
@@ -890,6 +891,26 @@ mod tests {
         assert_eq!(dispatcher.failover_of(&failed()), Some(failover.clone()));
         dispatcher.endpoint(&failover).started();
         assert_eq!(dispatcher.failover_of(&failed()), None, "one is enough");
+    }
+
+    #[tokio::test]
+    async fn an_endpoint_that_requests_wait_for_is_not_forgotten() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut dispatcher = at_rest(directory.path());
+        let failover = json!({"failover_uri": "http://127.0.0.1:19/"});
+        let hook = stored(1, "http://127.0.0.1:9/", failover);
+        let own = &hook.settings.endpoint;
+        let failover = hook.settings.failover_endpoint.as_ref().unwrap();
+        let busy = Answer::Status {
+            code: 503,
+            retry_after: Some(Duration::from_secs(60)),
+        };
+        dispatcher.endpoint(failover).ended(&busy, Instant::now());
+        dispatcher.in_flight = 1;
+        dispatcher.on_done(done(1, &hook, own, Answer::TimedOut));
+        dispatcher.prune();
+        assert!(dispatcher.endpoints.contains_key(failover));
+        assert!(!dispatcher.endpoints.contains_key(own));
     }
 
     #[tokio::test]

@@ -128,6 +128,8 @@ pub struct Dispatcher {
     in_flight: usize,
     /// Deliveries whose outcome is not committed yet, and their queues.
     unsettled: HashMap<i64, i64>,
+    /// The newest that the store gave to a queue that was forgotten since.
+    forgotten_to: i64,
     /// So many endpoints are too many.
     prune_at: usize,
     stopping: bool,
@@ -180,6 +182,7 @@ impl Dispatcher {
             asked: 0,
             in_flight: 0,
             unsettled: HashMap::new(),
+            forgotten_to: 0,
             prune_at: ENDPOINTS_KEPT,
             stopping: false,
             commands: inbox,
@@ -367,7 +370,8 @@ impl Dispatcher {
             let endpoint = endpoint.unwrap_or_else(|| self.home_of(&hook));
             let dead = self.is_dead(&endpoint);
             let queue = self.queues.entry(key).or_default();
-            if dead {
+            // The store may have given it to a queue that is forgotten by now, and knows what came of it.
+            if dead || delivery.id <= self.forgotten_to {
                 queue.spill();
             }
             let before = queue.taken();
@@ -626,6 +630,7 @@ impl Dispatcher {
         if !queue.is_idle() || queue.limiter.is_some() {
             return;
         }
+        self.forgotten_to = self.forgotten_to.max(queue.fetched_to);
         self.queues.remove(&key);
         if self.endpoints.len() > self.prune_at {
             self.prune();
@@ -911,6 +916,31 @@ mod tests {
         dispatcher.prune();
         assert!(dispatcher.endpoints.contains_key(failover));
         assert!(!dispatcher.endpoints.contains_key(own));
+    }
+
+    #[tokio::test]
+    async fn what_is_told_of_as_committed_after_it_was_sent_is_not_sent_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut dispatcher = at_rest(directory.path());
+        let hook = stored(1, "http://127.0.0.1:9/", json!({"retries": 0}));
+        dispatcher.follow(hook.key, Some(&hook));
+        dispatcher.on_fetched(fetched(&hook, 1..=1));
+        let sent = dispatcher.done.1.recv().await.unwrap();
+        dispatcher.on_done(sent);
+        dispatcher.on_settled(vec![Settled {
+            delivery: 1,
+            queue: hook.key,
+            attempts: Vec::new(),
+            state: crate::store::deliveries::State::Failed,
+            refused: false,
+        }]);
+        assert!(dispatcher.queues.is_empty(), "there is nothing to do");
+        dispatcher.on_committed(vec![delivery(1, &hook)]);
+        assert_eq!(dispatcher.in_flight, 0);
+        assert!(dispatcher.queues[&hook.key].fetching, "the store knows");
+        let other = stored(2, "http://127.0.0.1:9/", json!({}));
+        dispatcher.on_committed(vec![delivery(2, &other)]);
+        assert_eq!(dispatcher.in_flight, 1, "it is new");
     }
 
     #[tokio::test]

@@ -100,7 +100,7 @@ pub(super) struct Queue {
     /// What was settled while the store was being asked: its answer may be older.
     settled_meanwhile: HashSet<i64>,
     /// The newest that the store gave. What is told of as committed after that may have been given already.
-    fetched_to: i64,
+    pub(super) fetched_to: i64,
     /// In memory when somebody queued deliveries again in the store: it may have been one of these.
     queued_again: HashSet<i64>,
     /// Those whose outcome the store refused: not to be tried again before a restart.

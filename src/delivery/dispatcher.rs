@@ -944,6 +944,27 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_a_former_address_answers_switches_nothing_off() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut dispatcher = at_rest(directory.path());
+        let before = stored(1, "http://127.0.0.1:9/before", json!({}));
+        let now = stored(1, "http://127.0.0.1:9/now", json!({}));
+        dispatcher.index.put(now.clone());
+        dispatcher.follow(now.key, Some(&now));
+        let gone = |hook: &Hook| {
+            let endpoint = &hook.settings.endpoint;
+            let mut gone = done(1, hook, endpoint, Answer::TimedOut);
+            gone.decision = Decision::Gone;
+            gone.delivery.ad_hoc = None;
+            gone
+        };
+        dispatcher.conclude(gone(&before));
+        assert!(!dispatcher.is_off(now.key));
+        dispatcher.conclude(gone(&now));
+        assert!(dispatcher.is_off(now.key));
+    }
+
+    #[tokio::test]
     async fn endpoints_of_the_past_are_forgotten() {
         let directory = tempfile::tempdir().unwrap();
         let mut dispatcher = at_rest(directory.path());

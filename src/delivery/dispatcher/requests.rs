@@ -187,7 +187,8 @@ impl Dispatcher {
             Decision::RetryAt(due_at) => Next::Retry { due_at },
             Decision::GiveUp | Decision::Gone => Next::Failed,
         };
-        if done.decision != Decision::Delivered && key > 0 && !self.is_off(key) {
+        let failed = done.decision != Decision::Delivered;
+        if failed && key > 0 && !self.is_off(key) && self.goes_there_still(&done) {
             let reason = match done.decision {
                 Decision::Gone => Some("the receiver answered 410 Gone".to_owned()),
                 _ if self.disabler.failed(key, now) => Some(format!(
@@ -250,6 +251,13 @@ impl Dispatcher {
                 last()
             ),
         }
+    }
+
+    /// Whether a hook's requests still go where this one went: its owner may have given another address because
+    /// of those that failed.
+    fn goes_there_still(&self, done: &Done) -> bool {
+        let hook = self.hook_of(&done.delivery);
+        hook.is_some_and(|hook| hook.settings.uri == done.hook.settings.uri)
     }
 
     pub(super) fn is_off(&self, key: i64) -> bool {

@@ -138,7 +138,8 @@ impl Queue {
         let bytes = delivery.body.len();
         self.bytes += bytes;
         self.taken.insert(delivery.id, bytes);
-        if ordering == Ordering::Call && may_have_lane(&delivery) {
+        // The store keeps a strict order, but it need not stay strict for as long as this one is under way.
+        if ordering != Ordering::None && may_have_lane(&delivery) {
             if let Some(waiting) = self.lanes.get_mut(&delivery.lane) {
                 waiting.push_back(delivery);
                 return;
@@ -457,6 +458,20 @@ mod tests {
         queue.fetched(both, false, Ordering::Call);
         assert_eq!(next_id(&mut queue), Some(1));
         assert_eq!(next_id(&mut queue), None, "2 waits for 1");
+    }
+
+    #[test]
+    fn a_call_waits_for_what_was_sent_while_the_order_was_strict() {
+        let mut queue = Queue::default();
+        queue.fetched(vec![delivery(1, 7)], false, Ordering::Strict);
+        let first = queue.next().unwrap();
+        queue.evict();
+        let rest = vec![delivery(2, 7), delivery(3, 7)];
+        queue.fetched(rest, false, Ordering::Call);
+        assert_eq!(next_id(&mut queue), None, "2 waits for 1");
+        queue.attempted(&first);
+        assert_eq!(next_id(&mut queue), Some(2));
+        assert_eq!(next_id(&mut queue), None);
     }
 
     #[test]

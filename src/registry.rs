@@ -19,7 +19,7 @@ use crate::delivery::{DeliveryHandle, SwitchOff};
 use crate::hook::{self, Document, Hook, Index, Mistakes, Secret, Secrets, hash63};
 use crate::store::accounts::{self, StoredAccount};
 use crate::store::hooks::Filter;
-use crate::store::{Store, StoreError, Tx, hooks};
+use crate::store::{Store, StoreError, Tx, hooks, in_own_task};
 use crate::time::Clock;
 
 /// How long a secret that was replaced still signs beside the new one.
@@ -601,16 +601,6 @@ impl Directory {
                 .collect(),
             calls: Arc::new(Accounts::new(rules.clone(), accounts)),
         })
-    }
-}
-
-/// Carries a change to its end, also where whoever asked for it does not wait.
-async fn in_own_task<T: Send + 'static>(
-    change: impl Future<Output = Result<T, StoreError>> + Send + 'static,
-) -> Result<T, StoreError> {
-    match tokio::spawn(change).await {
-        Ok(done) => done,
-        Err(_) => Err(StoreError::Panicked),
     }
 }
 

@@ -151,7 +151,7 @@ async fn one_delivery_is_sent_again_and_a_hook_that_is_off_gets_nothing() {
     let first = receiver.next().await;
     let attempts = open.attempts_when(|attempts| attempts.len() == 1).await;
     let id = attempts[0].delivery.id;
-    let resend = async || replay::resend(&open.store, &open.delivery, id).await;
+    let resend = async || replay::resend(&open.store, &open.delivery, hook.key, id).await;
     assert!(resend().await.unwrap());
     let again = receiver.next().await;
     assert_eq!(again.header("webhook-id"), first.header("webhook-id"));
@@ -165,7 +165,7 @@ async fn one_delivery_is_sent_again_and_a_hook_that_is_off_gets_nothing() {
     open.settled().await;
     assert!(receiver.rest().is_empty());
 
-    let nothing = replay::resend(&open.store, &open.delivery, 4_711).await;
+    let nothing = replay::resend(&open.store, &open.delivery, hook.key, 4_711).await;
     assert!(!nothing.unwrap(), "there is no such delivery");
     open.close().await;
 }

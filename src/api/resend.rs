@@ -79,7 +79,7 @@ async fn resend(State(api): State<ApiState>, scope: Scope, _: NoData) -> Result<
         .map(|logged| logged.delivery)
         .filter(|delivery| delivery.queue == hook.key)
         .ok_or_else(unknown)?;
-    if !replay::resend(&api.store, &api.delivery, delivery.id).await? {
+    if !replay::resend(&api.store, &api.delivery, hook.key, delivery.id).await? {
         return Err(unknown());
     }
     let webhook_id = delivery.webhook_id;

@@ -406,6 +406,16 @@ impl Drop for Inner {
     }
 }
 
+/// Carries a change to its end, also where whoever asked for it does not wait.
+pub(crate) async fn in_own_task<T: Send + 'static>(
+    change: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+) -> Result<T, StoreError> {
+    match tokio::spawn(change).await {
+        Ok(done) => done,
+        Err(_) => Err(StoreError::Panicked),
+    }
+}
+
 /// The size of a file; 0 where there is none, as with a log that was just moved into the database.
 fn file_bytes(path: &Path) -> u64 {
     std::fs::metadata(path).map_or(0, |file| file.len())

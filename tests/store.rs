@@ -854,6 +854,31 @@ async fn what_was_not_delivered_is_counted_and_then_recovered_once() {
 }
 
 #[tokio::test]
+async fn what_is_queued_again_during_an_attempt_has_all_its_tries_unless_that_one_arrives() {
+    let house = House::new();
+    let mut opened = house.open();
+    let hook = make_hook(&opened.store, "crm").await;
+    let at = |second: i64| Timestamp(START.0 + second * SECOND);
+    for then in [Next::Failed, Next::Retry { due_at: at(90) }] {
+        let record = event(&hook, "call", 0, Trigger::Dtmf);
+        let delivery = commit(&mut opened, record).await.id;
+        house.set_clock(at(20));
+        let resent = opened
+            .store
+            .write(move |tx| deliveries::resend(tx, delivery));
+        assert_eq!(resent.await.unwrap(), Some(hook.key));
+
+        let settled = settle(&mut opened, failed(delivery, 3, at(10), then)).await;
+        assert_eq!(settled.state, State::Pending);
+        let pending = due(&opened.store, hook.key, at(20), false).await;
+        assert_eq!((pending[0].attempts, pending[0].due_at), (0, at(20)));
+        settle(&mut opened, delivered(delivery, at(10))).await;
+        assert_eq!(state(&opened.store, delivery).await, State::Delivered);
+    }
+    assert_eq!(opened.store.health().pending, 0);
+}
+
+#[tokio::test]
 async fn a_deleted_hook_fails_what_is_pending_and_keeps_its_log() {
     let house = House::new();
     let mut opened = house.open();

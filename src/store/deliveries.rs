@@ -428,6 +428,8 @@ pub fn recover(
 pub(super) struct Standing {
     pub(super) queue: i64,
     pub(super) is_pending: bool,
+    /// When it was queued again, until the first attempt after that is settled.
+    pub(super) queued_again: Option<Timestamp>,
     pub(super) state: String,
     pub(super) attempts: u32,
     pub(super) last_attempt: Option<i64>,
@@ -437,7 +439,8 @@ pub(super) struct Standing {
 impl Standing {
     pub(super) fn of(conn: &Connection, id: i64) -> rusqlite::Result<Option<Self>> {
         conn.prepare_cached(
-            "SELECT queue, due_at IS NOT NULL, state, attempts, last_attempt, ad_hoc ->> 'account_id'
+            "SELECT queue, due_at IS NOT NULL, state, attempts, last_attempt, ad_hoc ->> 'account_id',
+                 iif(attempts = 0 AND due_at > occurred_at, due_at, NULL)
              FROM deliveries WHERE id = ?",
         )?
         .query_row([id], |row| {
@@ -448,6 +451,7 @@ impl Standing {
                 attempts: row.get(3)?,
                 last_attempt: row.get(4)?,
                 ad_hoc_account: row.get(5)?,
+                queued_again: row.get::<_, Option<i64>>(6)?.map(Timestamp),
             })
         })
         .optional()

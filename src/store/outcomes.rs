@@ -61,7 +61,7 @@ pub struct Settled {
     /// The ids of the logged attempts, in order.
     pub attempts: Vec<i64>,
     /// How the delivery stands now. Not always what was asked: a delivery that was ended while it was on its
-    /// way (its hook was deleted) is not retried.
+    /// way (its hook was deleted) is not retried, and one that was queued again stays pending.
     pub state: State,
     /// SQLite refused it for its own sake: nothing was written, and the row says what it said before.
     pub refused: bool,
@@ -105,28 +105,33 @@ pub(super) fn settle(
         row.last_attempt = Some(number);
         logged.push(number);
     }
+    let arrived = outcome.then == Next::Delivered;
+    // One that was queued again since the attempt began is to have all its tries.
+    let began = outcome.attempts.first().map(|attempt| attempt.at);
+    let queued_again = row.queued_again.filter(|at| !arrived && Some(*at) > began);
     // A delivery that was ended meanwhile comes back to life only as delivered.
-    let stands = !row.is_pending && outcome.then != Next::Delivered;
-    let ended = State::from_id(&row.state).filter(|_| stands);
-    let state = ended.unwrap_or_else(|| outcome.then.state());
-    if ended.is_none() {
+    let stands = !arrived && (!row.is_pending || queued_again.is_some());
+    let stood = State::from_id(&row.state).filter(|_| stands);
+    let state = stood.unwrap_or_else(|| outcome.then.state());
+    if stood.is_none() {
         tx.changes.push(Change {
             delivery: id,
             was_pending: row.is_pending,
             state,
         });
     }
-    let due_at = match outcome.then {
-        Next::Retry { due_at } if state == State::Pending => Some(due_at.0),
-        _ => None,
+    let (due_at, made) = match outcome.then {
+        _ if queued_again.is_some() => (queued_again, row.attempts),
+        Next::Retry { due_at } if state == State::Pending => (Some(due_at), outcome.made),
+        _ => (None, outcome.made),
     };
     tx.prepare_cached(
         "UPDATE deliveries SET due_at = ?, state = ?, attempts = ?, last_attempt = ? WHERE id = ?",
     )?
     .execute(params![
-        due_at,
+        due_at.map(|due_at| due_at.0),
         state.id(),
-        outcome.made,
+        made,
         row.last_attempt,
         id
     ])?;

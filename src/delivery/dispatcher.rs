@@ -349,6 +349,7 @@ impl Dispatcher {
         self.follow(key, hook.as_deref());
         self.empty(key);
         self.refill(key);
+        self.publish();
     }
 
     fn on_committed(&mut self, deliveries: Vec<Delivery>) {
@@ -962,6 +963,24 @@ mod tests {
         assert!(!dispatcher.is_off(now.key));
         dispatcher.conclude(gone(&now));
         assert!(dispatcher.is_off(now.key));
+    }
+
+    #[tokio::test]
+    async fn what_a_changed_hook_had_in_memory_is_not_counted_any_more() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut dispatcher = at_rest(directory.path());
+        let hook = stored(1, "http://127.0.0.1:9/", json!({}));
+        let busy = Answer::Status {
+            code: 503,
+            retry_after: Some(Duration::from_secs(60)),
+        };
+        let endpoint = dispatcher.endpoint(&hook.settings.endpoint);
+        endpoint.ended(&busy, Instant::now());
+        dispatcher.on_committed((1..=3).map(|id| delivery(id, &hook)).collect());
+        let in_memory = |dispatcher: &Dispatcher| dispatcher.stats.in_memory.load(Atomic::Relaxed);
+        assert_eq!(in_memory(&dispatcher), 3);
+        dispatcher.on_hook_changed(hook.key, &hook.account_id, &hook.id);
+        assert_eq!(in_memory(&dispatcher), 0, "it is deleted");
     }
 
     #[tokio::test]

@@ -271,8 +271,8 @@ impl Registry {
         .await
     }
 
-    /// Switches a hook off because its requests fail. The hook, or `None` where it was off already or is
-    /// gone.
+    /// Switches a hook off because its requests fail. The hook, or `None` where it was off already, is gone, or
+    /// goes elsewhere by now.
     ///
     /// # Errors
     /// The store's.
@@ -280,9 +280,13 @@ impl Registry {
         self: &Arc<Self>,
         order: &SwitchOff,
     ) -> Result<Option<Hook>, StoreError> {
-        let (key, reason) = (order.key, order.reason.clone());
-        self.change_hook(&order.account_id, &order.hook_id, move |tx, _, _| {
-            hooks::disable(tx, key, &reason)
+        let (key, uri, reason) = (order.key, order.uri.clone(), order.reason.clone());
+        self.change_hook(&order.account_id, &order.hook_id, move |tx, account, id| {
+            let hook = hooks::get(tx, account, id)?;
+            match hook.is_some_and(|hook| hook.settings.uri == uri) {
+                true => hooks::disable(tx, key, &reason),
+                false => Ok(None),
+            }
         })
         .await
     }

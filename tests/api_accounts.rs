@@ -334,6 +334,7 @@ async fn re_enabling_reaches_all_accounts_below() {
             key: hook.key,
             account_id: account.as_str().into(),
             hook_id: id.as_str().into(),
+            uri: hook.settings.uri.clone(),
             reason: "it failed".into(),
         };
         assert!(api.registry.switch_off(&order).await.unwrap().is_some());

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use support::api::Api;
 use support::receiver::{Behaviour, Receiver};
+use switchhook::delivery::SwitchOff;
 use switchhook::hook::{Record, Secret};
 use switchhook::time::Timestamp;
 use switchhook::trigger::Trigger;
@@ -141,6 +142,27 @@ async fn what_failed_is_sent_again_one_by_one_or_all_at_once() {
     api.send("PUT", &at(&id, "recover"), since)
         .await
         .error(409, "conflict");
+}
+
+#[tokio::test]
+async fn a_hook_that_goes_elsewhere_by_now_is_not_switched_off() {
+    let api = Api::start().await;
+    let before = hook("http://127.0.0.1:9/before");
+    let id = api.make_hook("default", before).await;
+    let before = api.registry.index().get("default", &id).unwrap();
+    let order = SwitchOff {
+        key: before.key,
+        account_id: "default".into(),
+        hook_id: id.as_str().into(),
+        uri: before.settings.uri.clone(),
+        reason: "the receiver answered 410 Gone".into(),
+    };
+    // Its owner was quicker.
+    let path = format!("/accounts/default/webhooks/{id}");
+    let now = json!({ "uri": "http://127.0.0.1:9/now" });
+    api.send("PATCH", &path, now).await.data(200);
+    assert!(api.registry.switch_off(&order).await.unwrap().is_none());
+    assert!(api.registry.index().get("default", &id).unwrap().is_on());
 }
 
 #[tokio::test]

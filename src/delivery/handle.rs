@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
+use url::Url;
 
 use super::verdict::{AnswerClass, Backoff};
 use crate::hook::{Delivery, Index, RateLimit};
@@ -55,6 +56,8 @@ pub struct SwitchOff {
     pub account_id: Arc<str>,
     /// Its id.
     pub hook_id: Arc<str>,
+    /// Where its requests failed.
+    pub uri: Url,
     /// Why.
     pub reason: String,
 }

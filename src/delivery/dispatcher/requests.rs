@@ -275,6 +275,7 @@ impl Dispatcher {
             key: hook.key,
             account_id: Arc::clone(&hook.account_id),
             hook_id: Arc::clone(&hook.id),
+            uri: hook.settings.uri.clone(),
             reason,
         });
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::json;
 use support::office::Office;
 use support::receiver::{Behaviour, Receiver, Request};
-use switchhook::delivery::Guard;
+use switchhook::delivery::{Guard, replay};
 use switchhook::hook::{Document, Secret, Secrets};
 use switchhook::store::attempts::AttemptResult;
 use switchhook::store::hooks;
@@ -342,6 +342,31 @@ async fn what_is_too_old_is_recorded_as_expired() {
     assert!(attempts.iter().any(|a| {
         a.attempt.result == AttemptResult::Expired && a.delivery.call_id.as_deref() == Some("old")
     }));
+    office.close().await;
+}
+
+#[tokio::test]
+async fn what_is_too_old_and_sent_again_has_all_its_tries() {
+    let mut receiver = Receiver::start().await;
+    let mut answers = [500, 500, 204].into_iter();
+    receiver.decide_by(move |_| Behaviour::status(answers.next().unwrap_or(204)));
+    let office = Office::new().open().await;
+    let hook = office
+        .add_hook(&receiver.uri("/"), json!({"expires_seconds": 60}))
+        .await;
+    let long_ago = switchhook::time::Clock::system()
+        .now()
+        .before(Duration::from_secs(120));
+    office.happened("old", Trigger::ChannelCreate, long_ago);
+    let expired = office.attempts_when(|attempts| attempts.len() == 1).await;
+    let old = expired[0].delivery.id;
+    let resent = replay::resend(&office.store, &office.delivery, hook.key, old).await;
+    assert!(resent.unwrap());
+    let requests = receiver.take(3).await;
+    let numbers: Vec<&str> = (requests.iter())
+        .map(|request| request.header("webhook-attempt"))
+        .collect();
+    assert_eq!(numbers, ["1", "2", "3"]);
     office.close().await;
 }
 

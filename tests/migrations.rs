@@ -141,6 +141,23 @@ async fn the_story_of_a_call_in_schema_3_is_told() {
     assert!(story.to_string().contains("CHANNEL_ANSWER"), "{story}");
 }
 
+#[tokio::test]
+async fn what_was_queued_again_in_schema_4_is_known_to_be() {
+    let switch = quiet_switch().await;
+    let home = Home::new(switch.port()).with("STORE__RETENTION_DAYS", 36_500);
+    let conn = Connection::open(home.database()).unwrap();
+    conn.execute_batch(&dump(4)).unwrap();
+    let again = "UPDATE deliveries SET due_at = occurred_at + 7 WHERE id = 4";
+    assert_eq!(conn.execute(again, ()).unwrap(), 1);
+    let _daemon = home.serve().await;
+    let sql =
+        "SELECT id, queued_again - occurred_at FROM deliveries WHERE queued_again IS NOT NULL";
+    let known: (i64, i64) = conn
+        .query_row(sql, (), |row| Ok((row.get(0)?, row.get(1)?)))
+        .unwrap();
+    assert_eq!(known, (4, 7));
+}
+
 #[test]
 fn each_schema_has_its_database_and_is_as_it_was_released() {
     let (steps, dumps) = (sorted("sql"), sorted("tests/databases"));

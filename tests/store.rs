@@ -116,6 +116,7 @@ fn event(hook: &Hook, call: &str, seconds: i64, trigger: Trigger) -> Record {
             body: format!("{{\"call_id\":\"{call}\",\"second\":{seconds}}}").into(),
             attempts: 0,
             due_at: at,
+            queued_again: None,
             committed_at: Timestamp::default(),
             skipped: !hook.is_on(),
             ad_hoc: (hook.key < 0).then(|| Arc::new(hook.clone())),

@@ -538,7 +538,8 @@ impl Dispatcher {
         let now = self.clock.now();
         let age = now.since(delivery.occurred_at);
         // What somebody queued again is wanted, however old it is.
-        if delivery.is_requeued() || hook.settings.expires.is_none_or(|limit| age <= limit) {
+        if delivery.queued_again.is_some() || hook.settings.expires.is_none_or(|limit| age <= limit)
+        {
             return Some(hook);
         }
         self.let_go(delivery);
@@ -778,6 +779,7 @@ mod tests {
             body: bytes::Bytes::new(),
             attempts: 0,
             due_at: Clock::system().now(),
+            queued_again: None,
             committed_at: Timestamp::default(),
             skipped: false,
             ad_hoc: Some(Arc::new(hook.clone())),

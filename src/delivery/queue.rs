@@ -349,6 +349,7 @@ mod tests {
             body: Bytes::new(),
             attempts: 0,
             due_at: Timestamp(0),
+            queued_again: None,
             committed_at: Timestamp::default(),
             skipped: false,
             ad_hoc: None,

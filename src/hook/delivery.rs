@@ -93,6 +93,8 @@ pub struct Delivery {
     pub attempts: u32,
     /// When it may be tried next.
     pub due_at: Timestamp,
+    /// When somebody last queued it again; its age is held against none of its tries then.
+    pub queued_again: Option<Timestamp>,
     /// When it was committed; zero until then.
     pub committed_at: Timestamp,
     /// Recorded for a hook that is off: kept, not sent.
@@ -102,11 +104,6 @@ pub struct Delivery {
 }
 
 impl Delivery {
-    /// Whether somebody queued it again: then it is due later than it occurred, and has no attempts.
-    pub fn is_requeued(&self) -> bool {
-        self.attempts == 0 && self.due_at > self.occurred_at
-    }
-
     /// `fact` for `hook`, rendered, due at once.
     pub fn new(fact: &Fact, hook: &Arc<Hook>) -> Self {
         let webhook_id = WebhookId::of(fact, &hook.id);
@@ -125,6 +122,7 @@ impl Delivery {
             body: super::render::render(fact, hook, webhook_id),
             attempts: 0,
             due_at: fact.at,
+            queued_again: None,
             committed_at: Timestamp::default(),
             skipped: !hook.is_on(),
             ad_hoc: (hook.key < 0).then(|| Arc::clone(hook)),

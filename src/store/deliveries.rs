@@ -61,7 +61,7 @@ impl State {
 /// hook `h`.
 const COLUMNS: &str =
     "d.id, d.queue, d.lane, d.due_at, d.attempts, d.occurred_at, d.webhook_id, d.verb,
-    d.format, d.ad_hoc, b.body, e.trigger, e.call_id, h.id, h.account_id, d.state, e.recorded_at";
+    d.format, d.ad_hoc, b.body, e.trigger, e.call_id, h.id, h.account_id, d.state, e.recorded_at, d.queued_again";
 
 const FROM: &str = "deliveries d JOIN bodies b ON b.id = d.id JOIN events e ON e.id = d.event LEFT JOIN hooks h ON h.key = d.queue";
 
@@ -152,7 +152,8 @@ pub fn due(
 fn is_held_back(conn: &Connection, queue: i64, lane: i64, id: i64) -> rusqlite::Result<bool> {
     conn.prepare_cached(
         "SELECT 1 FROM deliveries INDEXED BY deliveries_postponed
-         WHERE queue = ? AND lane = ? AND id < ? AND due_at > occurred_at LIMIT 1",
+         WHERE queue = ? AND lane = ? AND id < ? AND due_at IS NOT NULL
+             AND (attempts > 0 OR queued_again IS NOT NULL) LIMIT 1",
     )?
     .exists(params![queue, lane, id])
 }
@@ -293,9 +294,6 @@ pub fn end_pending(
 /// Queues one finished delivery again, with all its tries; a pending one is made due now. Returns its
 /// queue, or `None` where there is no such delivery or its hook was deleted.
 ///
-/// A delivery that was queued again is due later than it occurred and has no attempts: its age is not to be
-/// held against it.
-///
 /// # Errors
 /// SQLite's.
 pub fn resend(tx: &mut Tx<'_>, delivery: i64) -> Result<Option<i64>, StoreError> {
@@ -309,7 +307,7 @@ pub fn resend(tx: &mut Tx<'_>, delivery: i64) -> Result<Option<i64>, StoreError>
     };
     let queue = tx
         .prepare_cached(
-            "UPDATE deliveries SET due_at = max(?2, occurred_at + 1), state = 'pending', attempts = 0
+            "UPDATE deliveries SET due_at = ?2, queued_again = ?2, state = 'pending', attempts = 0
              WHERE id = ?1 AND NOT EXISTS
                  (SELECT 1 FROM hooks WHERE key = deliveries.queue AND deleted IS NOT NULL)
              RETURNING queue",
@@ -428,7 +426,7 @@ pub fn recover(
 pub(super) struct Standing {
     pub(super) queue: i64,
     pub(super) is_pending: bool,
-    /// When it was queued again, until the first attempt after that is settled.
+    /// When it was queued again.
     pub(super) queued_again: Option<Timestamp>,
     pub(super) state: String,
     pub(super) attempts: u32,
@@ -440,7 +438,7 @@ impl Standing {
     pub(super) fn of(conn: &Connection, id: i64) -> rusqlite::Result<Option<Self>> {
         conn.prepare_cached(
             "SELECT queue, due_at IS NOT NULL, state, attempts, last_attempt, ad_hoc ->> 'account_id',
-                 iif(attempts = 0 AND due_at > occurred_at, due_at, NULL)
+                 queued_again
              FROM deliveries WHERE id = ?",
         )?
         .query_row([id], |row| {
@@ -511,6 +509,7 @@ fn read(row: &Row<'_>) -> Result<(Delivery, State), StoreError> {
         body: body.into(),
         attempts: row.get(4)?,
         due_at: row.get::<_, Option<i64>>(3)?.map_or(occurred_at, Timestamp),
+        queued_again: row.get::<_, Option<i64>>(17)?.map(Timestamp),
         skipped: state == State::Skipped,
         committed_at: Timestamp(row.get(16)?),
         ad_hoc,

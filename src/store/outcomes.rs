@@ -108,7 +108,8 @@ pub(super) fn settle(
     let arrived = outcome.then == Next::Delivered;
     // One that was queued again since the attempt began is to have all its tries.
     let began = outcome.attempts.first().map(|attempt| attempt.at);
-    let queued_again = row.queued_again.filter(|at| !arrived && Some(*at) > began);
+    let queued_again =
+        (row.queued_again).filter(|at| row.is_pending && !arrived && Some(*at) > began);
     // A delivery that was ended meanwhile comes back to life only as delivered.
     let stands = !arrived && (!row.is_pending || queued_again.is_some());
     let stood = State::from_id(&row.state).filter(|_| stands);

@@ -11,6 +11,7 @@ const STEPS: &[M<'_>] = &[
     M::up(include_str!("../../sql/0002_deliveries.sql")),
     M::up(include_str!("../../sql/0003_timeline.sql")),
     M::up(include_str!("../../sql/0004_listed_hooks.sql")),
+    M::up(include_str!("../../sql/0005_queued_again.sql")),
 ];
 
 /// The newest schema version that this program knows.

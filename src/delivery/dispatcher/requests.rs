@@ -51,7 +51,7 @@ impl Dispatcher {
     }
 
     pub(super) fn start(&self, delivery: Delivery, hook: Arc<Hook>, endpoint: Arc<str>) {
-        if delivery.attempts == 0 && !delivery.is_requeued() {
+        if delivery.attempts == 0 && delivery.queued_again.is_none() {
             let waited = self.clock.now().since(delivery.committed_at);
             self.stats.commit_to_attempt.took(waited);
         }
@@ -225,7 +225,7 @@ impl Dispatcher {
         let last = || done.attempts.last().map(in_words).unwrap_or_default();
         match done.decision {
             Decision::Delivered => {
-                if !delivery.is_requeued() {
+                if delivery.queued_again.is_none() {
                     let took = self.clock.now().since(delivery.occurred_at);
                     self.stats.end_to_end.took(took);
                 }

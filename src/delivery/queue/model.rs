@@ -68,13 +68,8 @@ struct Row {
     lane: i64,
     occurred_at: i64,
     due_at: Option<i64>,
+    queued_again: Option<i64>,
     attempts: u32,
-}
-
-impl Row {
-    fn is_requeued(&self) -> bool {
-        self.attempts == 0 && self.due_at.is_some_and(|due_at| due_at > self.occurred_at)
-    }
 }
 
 /// The store's answer: what may be sent, whether there may be more, and when the next is due.
@@ -88,9 +83,10 @@ struct World {
     commits: VecDeque<i64>,
     held: HashSet<i64>,
     found: Option<Found>,
-    under_way: Vec<Delivery>,
-    /// Ended, with the time of the next try; not yet committed.
-    ended: VecDeque<(Delivery, Option<i64>)>,
+    /// Sent, and when.
+    under_way: Vec<(Delivery, i64)>,
+    /// Ended, with when it was sent and the time of the next try; not yet committed.
+    ended: VecDeque<(Delivery, i64, Option<i64>)>,
     /// Committed, and whether it is tried again.
     settled: VecDeque<(i64, bool)>,
     /// Had their first attempt, or were queued again: nothing waits for them.
@@ -126,6 +122,7 @@ impl World {
                     lane,
                     occurred_at: self.now,
                     due_at: Some(self.now),
+                    queued_again: None,
                     attempts: 0,
                 };
                 let id = self.rows.len() as i64 + 1;
@@ -160,28 +157,30 @@ impl World {
             Step::Send => match self.queue.next() {
                 Some(delivery) => {
                     self.check(&delivery);
-                    self.under_way.push(delivery);
+                    self.under_way.push((delivery, self.now));
                 }
                 None => self.refill(),
             },
             Step::End(which, then) => {
                 if which < self.under_way.len() {
-                    let delivery = self.under_way.remove(which);
+                    let (delivery, sent) = self.under_way.remove(which);
                     self.tried.insert(delivery.id);
                     let again = then.map(|pause| self.now + pause);
                     self.queue.attempted(&delivery);
                     if let Some(at) = again {
                         self.queue.will_retry(delivery.id, Timestamp(at));
                     }
-                    self.ended.push_back((delivery, again));
+                    self.ended.push_back((delivery, sent, again));
                 }
             }
             Step::Settle => {
-                if let Some((delivery, again)) = self.ended.pop_front() {
+                if let Some((delivery, sent, again)) = self.ended.pop_front() {
                     let row = self.rows.get_mut(&delivery.id).expect("it was committed");
-                    row.attempts = delivery.attempts + 1;
-                    // What was ended meanwhile is not retried.
-                    row.due_at = again.filter(|_| row.due_at.is_some());
+                    // What was queued again meanwhile has all its tries, and what was ended has none.
+                    if again.is_none() || row.queued_again.is_none_or(|at| at <= sent) {
+                        row.attempts = delivery.attempts + 1;
+                        row.due_at = again.filter(|_| row.due_at.is_some());
+                    }
                     let retries = row.due_at.is_some();
                     self.settled.push_back((delivery.id, retries));
                 }
@@ -215,7 +214,8 @@ impl World {
                     return;
                 }
                 if let Some(row) = self.rows.get_mut(&id) {
-                    row.due_at = Some(self.now.max(row.occurred_at + 1));
+                    row.due_at = Some(self.now);
+                    row.queued_again = Some(self.now);
                     row.attempts = 0;
                     self.tried.insert(id);
                     self.queue.queued_again();
@@ -229,9 +229,9 @@ impl World {
     /// Everything goes but what is committed.
     fn crash(&mut self) {
         let rows = std::mem::take(&mut self.rows);
-        let tried = rows
-            .iter()
-            .filter(|(_, row)| row.attempts > 0 || row.due_at.is_none() || row.is_requeued());
+        let tried = rows.iter().filter(|(_, row)| {
+            row.attempts > 0 || row.due_at.is_none() || row.queued_again.is_some()
+        });
         *self = Self {
             now: self.now,
             tried: tried.map(|(id, _)| *id).collect(),
@@ -302,9 +302,9 @@ impl World {
         let row = &self.rows[&next.id];
         let id = next.id;
         assert!(row.due_at.is_some(), "{id} is over");
-        let is_here = self.under_way.iter().any(|other| other.id == id);
+        let is_here = self.under_way.iter().any(|(other, _)| other.id == id);
         assert!(!is_here, "{id} is under way already");
-        let has_ended = self.ended.iter().any(|(other, _)| other.id == id);
+        let has_ended = self.ended.iter().any(|(other, ..)| other.id == id);
         assert!(!has_ended, "{id} has just ended");
         if next.lane == 0 || self.tried.contains(&id) && !self.is_strict() {
             return;

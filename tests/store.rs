@@ -855,6 +855,27 @@ async fn what_was_not_delivered_is_counted_and_then_recovered_once() {
 }
 
 #[tokio::test]
+async fn a_backlog_is_read_as_it_was_committed_though_times_are_turned_round() {
+    let house = House::new();
+    let mut opened = house.open();
+    let hook = make_hook(&opened.store, "crm").await;
+    let at = |second: i64| Timestamp(START.0 + second * SECOND);
+    house.set_clock(at(10));
+    for second in [5, 3, 4, 7] {
+        commit(&mut opened, event(&hook, "call", second, Trigger::Dtmf)).await;
+    }
+    for strict in [false, true] {
+        let pending = due(&opened.store, hook.key, at(10), strict).await;
+        let told = if strict { &[5][..] } else { &[5, 3, 4, 7] };
+        assert_eq!(seconds(&pending), told);
+    }
+    // Somebody sets the clock back.
+    house.set_clock(at(2));
+    let next = commit(&mut opened, event(&hook, "call", 1, Trigger::Dtmf)).await;
+    assert_eq!(next.due_at, at(2));
+}
+
+#[tokio::test]
 async fn what_is_queued_again_during_an_attempt_has_all_its_tries_unless_that_one_arrives() {
     let house = House::new();
     let mut opened = house.open();

@@ -91,7 +91,7 @@ pub struct Delivery {
     pub body: Bytes,
     /// Attempts that were made and recorded.
     pub attempts: u32,
-    /// When it may be tried next.
+    /// When it may be tried next; at first when it happened, and not before what was committed before it.
     pub due_at: Timestamp,
     /// When somebody last queued it again; its age is held against none of its tries then.
     pub queued_again: Option<Timestamp>,

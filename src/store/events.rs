@@ -81,6 +81,7 @@ pub(super) fn record(tx: &mut Tx<'_>, record: &mut Record) -> Result<(), rusqlit
     ])?;
     for (delivery, id) in record.deliveries.iter_mut().zip(first..) {
         delivery.id = id;
+        delivery.due_at = tx.ids.due(delivery.due_at, tx.now);
         let attempt = delivery.skipped.then(|| tx.ids.attempt());
         let (state, due_at) = match delivery.skipped {
             true => (State::Skipped, None),

@@ -35,13 +35,15 @@ const SPACING: Duration = Duration::from_millis(1);
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// The ids that are given next. Kept in memory by the only one who gives any: no row is touched for them.
+/// The ids that are given next, and the time that goes with them. Kept in memory by the only one who gives any: no row is touched for them.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ids {
     next_event: i64,
     next_delivery: i64,
     next_attempt: i64,
     next_step: i64,
+    /// When the last delivery was due at first.
+    latest: Timestamp,
 }
 
 impl Ids {
@@ -60,7 +62,15 @@ impl Ids {
                 .optional()?;
             Ok(there.max(removed.unwrap_or(0)) + 1)
         };
+        let latest = conn
+            .query_row(
+                "SELECT coalesce(due_at, occurred_at) FROM deliveries ORDER BY id DESC LIMIT 1",
+                (),
+                |row| row.get(0),
+            )
+            .optional()?;
         Ok(Self {
+            latest: Timestamp(latest.unwrap_or_default()),
             next_event: next("events")?,
             next_delivery: next("deliveries")?,
             next_attempt: next("attempts")?,
@@ -78,6 +88,14 @@ impl Ids {
         let first = self.next_delivery;
         self.next_delivery += count as i64;
         first
+    }
+
+    /// When a new delivery is due that would be due `at`: not before those that have an id already, so that a
+    /// backlog is read in the order in which it was committed, also where two legs tell their times turned round. But
+    /// a clock that was set back puts nothing off.
+    pub(super) fn due(&mut self, at: Timestamp, now: Timestamp) -> Timestamp {
+        self.latest = at.max(self.latest.min(now));
+        self.latest
     }
 
     pub(super) fn attempt(&mut self) -> i64 {

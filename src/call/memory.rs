@@ -45,7 +45,7 @@ struct Read {
 
 impl Book {
     /// What has changed since the last time: Unique-ID and state of each leg, `None` where it has ended. From
-    /// the first time on changes are kept; that one gives everything.
+    /// the first time on, or from when legs were restored, changes are kept; that one gives everything.
     pub(super) fn changed(&mut self, core: &str) -> Vec<(Arc<str>, Option<String>)> {
         let changed = match &mut self.changes {
             Some(changes) => std::mem::take(changes),

@@ -234,17 +234,21 @@ impl Tracker {
     }
 
     /// Takes in what [`Tracker::changed`] has given before a restart: Unique-ID and state of each leg. Do so
-    /// before the first event. What cannot be read is left out and given back.
+    /// before the first event. What cannot be read is left out and given back; nor will a later start be able
+    /// to, so it is forgotten with the next [`Tracker::changed`].
     pub fn restore<'a>(
         &mut self,
         legs: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> Vec<RestoreError> {
         let mut unreadable = Vec::new();
+        // Who stores them is to hear of their end, be it the first thing that is heard.
+        self.book.changes.get_or_insert_default();
         for (uuid, state) in legs {
             match self.book.restore(uuid, state) {
                 Ok(core) => self.core_uuid = core.into(),
                 Err(error) => unreadable.push(error),
             }
+            self.book.mark(uuid);
         }
         unreadable
     }

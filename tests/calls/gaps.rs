@@ -453,3 +453,23 @@ fn only_what_has_changed_is_stored_again() {
     desk.hear(&script.end("bbbb", "NORMAL_CLEARING", "recv_bye"));
     assert_eq!(desk.tracker.changed(), [("bbbb".into(), None)]);
 }
+
+#[test]
+fn a_leg_that_ends_first_thing_after_a_restart_is_stored_no_more() {
+    let (mut desk, mut script) = (Desk::new(), Script::new());
+    script.caller("aaaa", "5001");
+    desk.hear(&script.event("CHANNEL_CREATE", "aaaa", &[]));
+    let stored = desk.tracker.changed();
+    let mut tracker = Tracker::new(TrackerConfig::default());
+    let unreadable = tracker.restore([
+        ("aaaa", stored[0].1.as_deref().unwrap()),
+        ("bbbb", "{\"core\":"),
+    ]);
+    assert_eq!(unreadable.len(), 1);
+    desk.tracker = tracker;
+    desk.hear(&script.end("aaaa", "NORMAL_CLEARING", "recv_bye"));
+    let mut changed = desk.tracker.changed();
+    changed.sort();
+    // What cannot be read now can be read by no later start either.
+    assert_eq!(changed, [("aaaa".into(), None), ("bbbb".into(), None)]);
+}

@@ -280,7 +280,11 @@ impl Tracker {
         if *self.core_uuid == *core {
             return;
         }
-        let gone: Vec<Arc<str>> = self.book.legs.keys().cloned().collect();
+        let gone: Vec<Arc<str>> = match &*self.core_uuid {
+            // They are of a list that came before the switch had said its name.
+            "" => Vec::new(),
+            _ => self.book.legs.keys().cloned().collect(),
+        };
         let mut teller = Teller {
             wanted: &self.wanted,
             accounts,

@@ -473,3 +473,18 @@ fn a_leg_that_ends_first_thing_after_a_restart_is_stored_no_more() {
     // What cannot be read now can be read by no later start either.
     assert_eq!(changed, [("aaaa".into(), None), ("bbbb".into(), None)]);
 }
+
+#[test]
+fn a_list_that_comes_before_the_switch_has_said_its_name_ends_nothing() {
+    let (mut desk, mut script) = (Desk::new(), Script::new());
+    let nameless = Snapshot {
+        core_uuid: None,
+        channels: vec![row("aaaa", "inbound", "ACTIVE", "")],
+    };
+    desk.see(&nameless, script.now);
+    desk.told();
+    script.caller("aaaa", "5001");
+    desk.hear(&script.event("CHANNEL_HOLD", "aaaa", &[]));
+    assert_eq!(desk.told(), ["channel_hold(aaaa)"]);
+    assert_eq!(desk.tracker.core_uuid(), "core-1");
+}

@@ -345,6 +345,9 @@ impl Book {
     fn execute(&mut self, uuid: &str, event: &Event, teller: &mut Teller<'_>) {
         let name = event.text("Application").unwrap_or_default();
         let data = event.text("Application-Data");
+        if let Some(leg) = self.legs.get_mut(uuid) {
+            leg.ran_since_asked = true;
+        }
         self.run(uuid, &name, data.as_deref(), teller);
     }
 
@@ -417,6 +420,9 @@ impl Book {
             let data = event.variable("current_application_data");
             leg.run(&application, data.as_deref());
         }
+        for leg in [uuid, &*other] {
+            self.rebridged(leg);
+        }
         self.bridge(uuid, &other, Some(event), teller);
     }
 
@@ -466,7 +472,15 @@ impl Book {
         }
     }
 
+    /// Notes that it is known better than from the switch's list whom a leg is bridged to.
+    fn rebridged(&mut self, uuid: &str) {
+        if let Some(leg) = self.legs.get_mut(uuid) {
+            leg.rebridged_since_asked = true;
+        }
+    }
+
     fn unbridge(&mut self, uuid: &str, teller: &mut Teller<'_>) {
+        self.rebridged(uuid);
         self.part(uuid);
         if let Some((leg, call)) = self.pair(uuid) {
             channel::unbridge(leg, call, teller);

@@ -136,6 +136,11 @@ pub(super) struct Leg {
     /// An event of it came after the switch was last asked which channels are alive.
     #[serde(skip)]
     pub(super) heard_since_asked: bool,
+    /// So it was bridged or parted, or given another application to run: that is newer than the answer.
+    #[serde(skip)]
+    pub(super) rebridged_since_asked: bool,
+    #[serde(skip)]
+    pub(super) ran_since_asked: bool,
     /// Whom it is bridged to now.
     #[serde(with = "memory::plain")]
     pub(super) partner: Option<Arc<str>>,

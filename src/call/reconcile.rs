@@ -24,6 +24,8 @@ impl Book {
     pub(super) fn ask(&mut self) {
         for leg in self.legs.values_mut() {
             leg.heard_since_asked = false;
+            leg.rebridged_since_asked = false;
+            leg.ran_since_asked = false;
         }
     }
 
@@ -58,10 +60,18 @@ impl Book {
             self.catch_up(row, at, teller);
         }
         for row in &rows {
-            if let Some(elder) = bridged_to(row, &listed) {
+            if let Some(elder) = bridged_to(row, &listed)
+                && !self.is_rebridged(elder)
+                && !self.is_rebridged(&row.uuid)
+            {
                 self.bridge(elder, &row.uuid, None, teller);
             }
         }
+    }
+
+    fn is_rebridged(&self, uuid: &str) -> bool {
+        let leg = self.legs.get(uuid);
+        leg.is_some_and(|leg| leg.rebridged_since_asked)
     }
 
     fn begin_unseen(
@@ -105,6 +115,7 @@ impl Book {
         let runs = leg.word(Word::Application).map(|name| &**name);
         if let Some(application) = said(&row.application)
             && runs != Some(application)
+            && !leg.ran_since_asked
         {
             let data = said(&row.application_data);
             self.run(&row.uuid, application, data, teller);

@@ -488,3 +488,31 @@ fn a_list_that_comes_before_the_switch_has_said_its_name_ends_nothing() {
     assert_eq!(desk.told(), ["channel_hold(aaaa)"]);
     assert_eq!(desk.tracker.core_uuid(), "core-1");
 }
+
+#[test]
+fn what_was_seen_while_the_switch_was_asked_is_newer_than_its_list() {
+    let (mut desk, mut script) = (Desk::new(), Script::new());
+    script.caller("aaaa", "5001");
+    desk.hear(&script.event("CHANNEL_CREATE", "aaaa", &[]));
+    desk.hear(&script.event("CHANNEL_ANSWER", "aaaa", &[]));
+    desk.hear(&script.execute("aaaa", "callcenter", "support@default"));
+    script.phone("bbbb", "1001", "aaaa");
+    desk.hear(&script.event("CHANNEL_CREATE", "bbbb", &[]));
+    desk.hear(&script.event("CHANNEL_ANSWER", "bbbb", &[]));
+    desk.hear(&script.bridge("aaaa", "bbbb"));
+    desk.told();
+    let mut caller = row("aaaa", "inbound", "ACTIVE", "aaaa");
+    caller.application = "callcenter".into();
+    let answer = list(vec![caller, row("bbbb", "outbound", "ACTIVE", "aaaa")]);
+    desk.tracker.asks_for_channels();
+    // The two part before all that is asked about others has been answered.
+    desk.hear(&script.event("CHANNEL_UNBRIDGE", "aaaa", &[]));
+    desk.hear(&script.execute("aaaa", "playback", "goodbye.wav"));
+    let now = script.now;
+    desk.reconcile(&answer, now);
+    assert_eq!(desk.told(), ["channel_unbridge(aaaa)"]);
+    script.wait(30);
+    desk.hear(&script.end("aaaa", "NORMAL_CLEARING", "send_bye"));
+    let end = only(&desk.facts, Trigger::CallHangup);
+    assert_eq!(number(end, "queue_seconds"), Some(0));
+}

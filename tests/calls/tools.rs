@@ -63,6 +63,11 @@ impl Desk {
 
     pub(crate) fn see(&mut self, snapshot: &Snapshot, at: i64) -> &mut Self {
         self.tracker.asks_for_channels();
+        self.reconcile(snapshot, at)
+    }
+
+    /// The answer to what was asked before.
+    pub(crate) fn reconcile(&mut self, snapshot: &Snapshot, at: i64) -> &mut Self {
         self.tracker
             .reconcile(snapshot, Timestamp(at), &self.accounts, &mut self.facts);
         self

@@ -94,16 +94,16 @@ impl<'a> Kin<'a> {
     }
 }
 
-/// Legs that have ended lately.
+/// Legs that have ended lately, and when each was last heard of.
 #[derive(Debug, Default)]
 struct Ended {
-    known: HashSet<Arc<str>>,
+    known: HashMap<Arc<str>, Timestamp>,
     order: VecDeque<Arc<str>>,
 }
 
 impl Ended {
-    fn insert(&mut self, uuid: Arc<str>) {
-        if self.known.insert(Arc::clone(&uuid)) {
+    fn insert(&mut self, uuid: Arc<str>, heard: Timestamp) {
+        if self.known.insert(Arc::clone(&uuid), heard).is_none() {
             self.order.push_back(uuid);
         }
         if self.order.len() > ENDED_KEPT
@@ -128,7 +128,15 @@ pub(super) struct Book {
 impl Book {
     /// Whether a leg has ended lately.
     pub(super) fn is_ended(&self, uuid: &str) -> bool {
-        self.ended.known.contains(uuid)
+        self.ended.known.contains_key(uuid)
+    }
+
+    /// Whether a leg that has ended begins once more: who places a call again may give it the same id.
+    fn is_reborn(&self, step: Step, uuid: &str, event: &Event) -> bool {
+        let created = instant(event, "Caller-Channel-Created-Time");
+        step == Step::Create
+            && !self.calls.contains_key(uuid)
+            && (self.ended.known.get(uuid)).is_some_and(|heard| created > Some(*heard))
     }
 
     /// Where an event of the leg `uuid` belongs.
@@ -162,7 +170,8 @@ impl Book {
         let Some(leg) = self.legs.get_mut(uuid) else {
             // What began unseen and of which nothing but the end is told is left alone. A
             // CHANNEL_HANGUP_COMPLETE is the whole story of a leg, though.
-            if self.is_ended(uuid) || matches!(step, Step::Hangup | Step::Destroy) {
+            let ended = self.is_ended(uuid) && !self.is_reborn(step, uuid, event);
+            if ended || matches!(step, Step::Hangup | Step::Destroy) {
                 return false;
             }
             self.begin(step, uuid, event, reading, teller);
@@ -640,7 +649,7 @@ impl Book {
                 }
             }
         }
-        self.ended.insert(uuid);
+        self.ended.insert(uuid, leg.heard);
     }
 
     /// Ends every leg that `gone` names, without having seen it; the roots last, so that a call's end is the

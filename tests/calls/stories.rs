@@ -128,6 +128,33 @@ fn a_colleague_picks_up_a_ringing_phone() {
 }
 
 #[test]
+fn who_redials_with_the_same_id_makes_another_call() {
+    let (mut desk, mut script) = (Desk::new(), Script::new());
+    for _ in 0..2 {
+        script.caller("aaaa", "5001");
+        let create = script.event("CHANNEL_CREATE", "aaaa", &[]);
+        desk.hear(&create);
+        desk.hear(&script.end("aaaa", "USER_BUSY", "send_refuse"));
+        desk.hear(&script.event("CHANNEL_DESTROY", "aaaa", &[]));
+        // The switch may say a thing twice, and late.
+        desk.hear(&create);
+        assert_eq!(
+            desk.told(),
+            [
+                "channel_create(aaaa)",
+                "call_received(aaaa)",
+                "channel_destroy(aaaa)",
+                "call_hangup(aaaa)",
+                "call_missed(aaaa)",
+                "call_missed_or_answered(aaaa)",
+            ]
+        );
+        assert!(desk.is_empty());
+        script.wait(5);
+    }
+}
+
+#[test]
 fn a_parked_call_is_retrieved() {
     let (mut desk, mut script) = (desk(), Script::new());
     put_through(&mut desk, &mut script, "aaaa", "bbbb");

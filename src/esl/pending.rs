@@ -51,6 +51,8 @@ pub(super) struct Pending {
     /// How long the connection may be silent. A switch that works on an `api` command sends nothing else, so
     /// on a connection that is alive this long after a time-out, the answer will come no more.
     pub(super) longest_silence: Duration,
+    /// When the last answer came: no earlier did the switch turn to what is the oldest now.
+    answered: Option<Instant>,
 }
 
 impl Pending {
@@ -62,6 +64,7 @@ impl Pending {
             sent: VecDeque::new(),
             time_out,
             longest_silence,
+            answered: None,
         }
     }
 
@@ -85,14 +88,18 @@ impl Pending {
 
     fn forget(&mut self, now: Instant) {
         let after = self.time_out + self.longest_silence;
-        while (self.sent.front()).is_some_and(|sent| !sent.taker.waits() && now >= sent.at + after)
-        {
+        let is_lost = |sent: &Sent| {
+            let begun = self.answered.map_or(sent.at, |at| at.max(sent.at));
+            !sent.taker.waits() && now >= begun + after
+        };
+        while self.sent.front().is_some_and(is_lost) {
             self.sent.pop_front();
         }
     }
 
-    /// Takes out the command that `reply` answers, and says who waits for what.
-    pub(super) fn answer(&mut self, reply: &Frame) -> Option<(Taker, ApiResult)> {
+    /// Takes out the command that `reply`, which came at `now`, answers, and says who waits for what.
+    pub(super) fn answer(&mut self, reply: &Frame, now: Instant) -> Option<(Taker, ApiResult)> {
+        self.answered = Some(now);
         let result = read(reply);
         // A user who may not run an `api` command is told so in a command/reply.
         let refusal = reply.kind == Kind::CommandReply && result.is_err();
@@ -182,12 +189,12 @@ mod tests {
         ask(&mut pending, 1, now);
         ask(&mut pending, 2, now);
         assert_eq!(pending.deadline(), Some(now + TIME_OUT));
-        let answer = told(pending.answer(&printed("one")));
+        let answer = told(pending.answer(&printed("one"), now));
         assert_eq!(answer, Some((1, Ok("one".into()))));
-        let answer = told(pending.answer(&printed("-USAGE: two")));
+        let answer = told(pending.answer(&printed("-USAGE: two"), now));
         let refused = ApiError::Refused("-USAGE: two".into());
         assert_eq!(answer, Some((2, Err(refused))));
-        assert!(pending.answer(&printed("three")).is_none());
+        assert!(pending.answer(&printed("three"), now).is_none());
     }
 
     #[test]
@@ -202,14 +209,36 @@ mod tests {
 
         // For all we know this is the first one's, late.
         ask(&mut pending, 2, start + TIME_OUT);
-        assert_eq!(told(pending.answer(&printed("late"))), None);
+        let late = pending.answer(&printed("late"), start + TIME_OUT);
+        assert_eq!(told(late), None);
         let expired = pending.expire(start + TIME_OUT * 2).pop();
         assert_eq!(told(expired), Some((2, Err(ApiError::TimedOut(TIME_OUT)))));
 
         // But not for ever: a switch that lost an answer is understood again.
         let later = start + TIME_OUT * 2 + SILENCE;
         ask(&mut pending, 3, later);
-        let answer = told(pending.answer(&printed("three")));
+        let answer = told(pending.answer(&printed("three"), later));
         assert_eq!(answer, Some((3, Ok("three".into()))));
+    }
+
+    #[test]
+    fn one_slow_command_after_the_other_is_waited_for_in_its_turn() {
+        let start = Instant::now();
+        let mut pending = Pending::new(TIME_OUT, SILENCE);
+        for tag in 1..=3 {
+            ask(&mut pending, tag, start);
+        }
+        pending.expire(start + TIME_OUT);
+        // The switch takes long for each, but never so long that it is taken for dead.
+        let turn = SILENCE * 4 / 5;
+        let one = pending.answer(&printed("one"), start + turn);
+        assert_eq!(told(one), None);
+        ask(&mut pending, 4, start + turn * 2 - TIME_OUT / 2);
+        let two = pending.answer(&printed("two"), start + turn * 2);
+        assert_eq!(told(two), None);
+        let three = pending.answer(&printed("three"), start + turn * 2);
+        assert_eq!(told(three), None);
+        let four = pending.answer(&printed("four"), start + turn * 2);
+        assert_eq!(told(four), Some((4, Ok("four".into()))));
     }
 }

@@ -112,7 +112,7 @@ impl Session {
 
     /// Who waits for what `reply` says.
     pub(super) fn answer(&mut self, reply: &Frame) -> Option<(Taker, ApiResult)> {
-        self.pending.answer(reply)
+        self.pending.answer(reply, self.heard)
     }
 
     /// Everybody who still waits for an answer, when it is over.

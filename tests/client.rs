@@ -899,3 +899,21 @@ async fn a_client_that_was_not_driven_does_not_take_its_own_words_for_stuck() {
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!(reply(&mut client).await, (1, Ok("UP".into())));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_was_not_driven_does_not_take_an_answer_for_late() {
+    // Which of two things that are due is looked at first is left to chance.
+    for _ in 0..16 {
+        let gate = Gate::new();
+        let script = Script::subscribed().answer_after(&gate, "status", "UP");
+        let switch = Switch::start([script]).await;
+        let mut client = client(patient(switch.port()), &[]);
+        connected(&mut client).await;
+        client.request(1, Command::api("status").unwrap());
+        while_driving(&mut client, switch.heard("api status")).await;
+        // It is answered, but nobody looks before the time is up.
+        gate.open();
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        assert_eq!(reply(&mut client).await, (1, Ok("UP".into())));
+    }
+}

@@ -146,15 +146,18 @@ impl Session {
     fn overdue(&mut self) -> Result<Vec<(Taker, ApiResult)>, LinkError> {
         let now = Instant::now();
         // It may have been us who did not look: what can be moved without waiting is moved first.
-        match self.link.progress().now_or_never() {
+        let came = match self.link.progress().now_or_never() {
             Some(Ok(Moved::Out)) => {
                 self.moved(Moved::Out, now);
                 return Ok(Vec::new());
             }
-            Some(Ok(Moved::In)) => self.moved(Moved::In, now),
+            Some(Ok(Moved::In)) => {
+                self.moved(Moved::In, now);
+                true
+            }
             Some(Err(reason)) => return Err(reason),
-            None => {}
-        }
+            None => false,
+        };
         if self.link.has_output() && now >= self.written + self.patience {
             return Err(LinkError::Stuck(now - self.written));
         }
@@ -168,7 +171,11 @@ impl Session {
             }
             _ => {}
         }
-        Ok(self.pending.expire(now))
+        // What has just come may be the answer that seems to be late.
+        match came {
+            true => Ok(Vec::new()),
+            false => Ok(self.pending.expire(now)),
+        }
     }
 
     /// Takes the switch's own word for how often it is to be heard.

@@ -564,3 +564,35 @@ async fn a_switch_whose_clock_is_ahead_puts_nothing_off() {
         "as the switch said"
     );
 }
+
+/// The switch's answer to `show channels as json`, with these.
+fn channels(uuids: &[&str]) -> String {
+    let rows: Vec<Value> = uuids.iter().map(|uuid| json!({"uuid": uuid})).collect();
+    json!({"row_count": rows.len(), "rows": rows}).to_string()
+}
+
+/// And to `uuid_dump UUID json`.
+fn dump(uuid: &str, caller: &str, variables: Value) -> String {
+    let mut dump = json!({
+        "Event-Name": "CHANNEL_DATA", "Unique-ID": uuid, "Call-Direction": "inbound",
+        "Caller-Caller-ID-Number": caller, "Caller-Destination-Number": "5000",
+    });
+    for (name, value) in variables.as_object().unwrap() {
+        dump[format!("variable_{name}")] = value.clone();
+    }
+    dump.to_string()
+}
+
+#[tokio::test]
+async fn a_call_that_wants_to_be_told_of_itself_is_found_among_those_that_live() {
+    let uri = json!({"switchhook_uri": "http://127.0.0.1:9/"});
+    let script = Script::subscribed()
+        .answer("show channels as json", &channels(&["aaaa"]))
+        .answer("uuid_dump aaaa json", &dump("aaaa", "1000", uri));
+    let switch = Switch::start([script]).await;
+    let home = Home::new(switch.port());
+    let _daemon = home.serve().await;
+    // Though the switch says nothing more, what such a call needs is asked for.
+    let more = switch.heard_nth(2, "event plain").await.command;
+    assert!(more.contains("DTMF"), "{more}");
+}

@@ -244,9 +244,6 @@ impl Pipeline {
         }
         let action = self.action_in(event);
         self.tell(place.map(|place| (event, place)), action).await;
-        if self.tracker.met_subscription() != self.all_calls {
-            self.subscribe();
-        }
     }
 
     /// The webhook action that the dialplan's `event` application asks for.
@@ -401,6 +398,10 @@ impl Pipeline {
             self.store(intake).await;
         }
         self.count_legs();
+        // A call with a subscription of its own is met in an event or in the switch's list.
+        if self.tracker.met_subscription() != self.all_calls {
+            self.subscribe();
+        }
     }
 
     async fn store(&mut self, intake: Intake) {

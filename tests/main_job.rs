@@ -596,3 +596,33 @@ async fn a_call_that_wants_to_be_told_of_itself_is_found_among_those_that_live()
     let more = switch.heard_nth(2, "event plain").await.command;
     assert!(more.contains("DTMF"), "{more}");
 }
+
+#[tokio::test]
+async fn of_two_lists_of_channels_each_leg_gets_what_is_said_of_itself() {
+    let gate = Gate::new();
+    let heartbeat = |sequence: &str| {
+        support::capture::event(&[
+            ("Event-Name", "HEARTBEAT"),
+            ("Core-UUID", "bd449c15-abdc-4f45-a85b-156e559d301f"),
+            ("Event-Sequence", sequence),
+            ("Session-Count", "2"),
+        ])
+    };
+    // One of the two channels ends between the lists.
+    let lists = [channels(&["aaaa", "bbbb"]), channels(&["bbbb"])]
+        .map(|list| support::capture::frame("api/response", &list));
+    let script = Script::subscribed()
+        .silent("api show channels")
+        .answer("uuid_dump aaaa json", &dump("aaaa", "1000", json!({})))
+        .answer("uuid_dump bbbb json", &dump("bbbb", "2000", json!({})))
+        .expect("api show channels")
+        .pass(&gate)
+        .say(heartbeat("1"))
+        .say(heartbeat("2"))
+        .expect("api show channels")
+        .say(lists.concat());
+    let mut stage = Stage::with(gate, script, json!({"hook": "channel_create"})).await;
+    stage.gate.open();
+    let created = stage.receiver.until(|r| r.field("call_id") == "bbbb").await;
+    assert_eq!(created[created.len() - 1].field("caller_id_number"), "2000");
+}

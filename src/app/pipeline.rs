@@ -75,6 +75,8 @@ pub(super) struct Pipeline {
     /// Writes down what is seen; `None` where nobody wants that.
     scribe: Option<Scribe>,
     core_uuid: Arc<str>,
+    /// How many lists of channels are on their way.
+    lists: u32,
     /// The switch's list of channels, until all that is asked about them has been answered.
     gathering: Option<Gathering>,
     /// The time of the last event, and when it was read: what the switch's clock says.
@@ -113,6 +115,7 @@ impl Pipeline {
             facts: Vec::new(),
             scribe: None,
             core_uuid: "".into(),
+            lists: 0,
             gathering: None,
             last_event: None,
             shed: 0,
@@ -219,6 +222,7 @@ impl Pipeline {
 
     fn ask_for_channels(&mut self) {
         self.tracker.asks_for_channels();
+        self.lists += 1;
         self.ask(CHANNELS, "show channels as json");
     }
 
@@ -278,7 +282,10 @@ impl Pipeline {
 
     /// Takes the switch's list of channels, and asks about those that are new to us.
     async fn on_channels(&mut self, answer: &str) {
-        if answer.is_empty() {
+        self.lists = self.lists.saturating_sub(1);
+        // Of two that were asked for the later one says it all. What is asked about the channels of the first
+        // would be answered behind it, and be taken for what is asked about its own.
+        if answer.is_empty() || self.lists > 0 {
             return;
         }
         let core_uuid = Some(self.core_uuid.to_string()).filter(|known| !known.is_empty());

@@ -57,6 +57,7 @@ fn digit_pressed() -> Fact {
         call_type: Some(CallType::Inbound),
         numbers: Arc::new(["15557770000".into(), "15550001111".into()]),
         reconciled: false,
+        twin: false,
         switch_event: None,
         subscription: None,
         payload,

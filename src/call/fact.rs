@@ -198,6 +198,8 @@ pub struct Fact {
     pub numbers: Arc<[Box<str>]>,
     /// Worked out after a gap, not seen.
     pub reconciled: bool,
+    /// The same has come of the same event already, of another leg: a bridge can be the answer to two calls.
+    pub twin: bool,
     /// For [`Trigger::SwitchEvent`]: the event's name, or `CUSTOM` and its subclass, that hooks name in
     /// `modifiers.event`.
     pub switch_event: Option<Arc<str>>,
@@ -229,6 +231,7 @@ impl Fact {
             call_type: None,
             numbers: Arc::default(),
             reconciled: false,
+            twin: false,
             switch_event: None,
             subscription: None,
             payload,

@@ -65,10 +65,18 @@ impl Teller<'_> {
             call_type: call.call_type(),
             numbers: Arc::clone(&call.numbers),
             reconciled: self.moment.reconciled,
+            twin: self.has_told(trigger),
             switch_event: None,
             subscription: call.subscription.clone(),
             payload,
         });
+    }
+
+    /// Whether this event has meant `trigger` already.
+    fn has_told(&self, trigger: Trigger) -> bool {
+        let mut told =
+            (self.facts.iter().rev()).take_while(|fact| fact.sequence == self.moment.sequence);
+        told.any(|fact| fact.trigger == trigger)
     }
 
     /// Tells a raw event of the switch. It belongs to the default account: what one tenant's channel says is
@@ -115,6 +123,7 @@ impl Teller<'_> {
             call_type: None,
             numbers: Arc::new([]),
             reconciled: false,
+            twin: false,
             switch_event: Some(name),
             subscription: None,
             payload,

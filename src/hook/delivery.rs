@@ -14,7 +14,8 @@ use crate::trigger::Trigger;
 ///
 /// Derived from Core-UUID, Event-Sequence, trigger and hook, so it is the same on every retry, after a
 /// restart, and when the same switch event is seen twice. A fact that was worked out and not seen has no
-/// sequence; its leg stands in for it.
+/// sequence; its leg stands in for it. The leg also tells one of two facts from the other that one event
+/// means alike for two calls.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct WebhookId(pub [u8; 16]);
 
@@ -30,7 +31,7 @@ impl WebhookId {
         add(&fact.sequence.to_be_bytes());
         add(fact.trigger.id().as_bytes());
         add(hook_id.as_bytes());
-        if fact.sequence == 0 {
+        if fact.sequence == 0 || fact.twin {
             add(fact.call_id.as_deref().unwrap_or_default().as_bytes());
             add(&fact.at.0.to_be_bytes());
         }

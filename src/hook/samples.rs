@@ -72,6 +72,7 @@ pub fn sample(trigger: Trigger, account_id: &Arc<str>, at: Timestamp, sequence: 
         call_type: is_call.then_some(CallType::Inbound),
         numbers: Arc::new(["15557770000".into(), "15551234567".into()]),
         reconciled: false,
+        twin: false,
         switch_event: (trigger == Trigger::SwitchEvent).then(|| "RECORD_STOP".into()),
         subscription: None,
         payload,

@@ -141,6 +141,7 @@ fn add(entries: &mut Vec<Entry>, event: LoggedEvent, sent: Vec<Sent>) {
         call_type: None,
         numbers: Arc::default(),
         reconciled: false,
+        twin: false,
         switch_event: None,
         subscription: None,
         payload: Payload::default(),

@@ -220,6 +220,7 @@ fn told(read: Read, logged: &LoggedStep) -> Option<Told> {
         call_type: read.call_type.as_deref().and_then(CallType::from_id),
         numbers: read.numbers.into(),
         reconciled: read.reconciled,
+        twin: false,
         switch_event: read.switch_event.as_deref().map(shared),
         subscription: None,
         payload,

@@ -1,6 +1,7 @@
 //! Calls that were not recorded, told event by event.
 
 use switchhook::call::{CallType, TrackerConfig, Value, Wanted};
+use switchhook::hook::WebhookId;
 use switchhook::trigger::{Trigger, TriggerSet};
 
 use crate::tools::{Desk, Script, number, only};
@@ -118,6 +119,16 @@ fn a_colleague_picks_up_a_ringing_phone() {
     // Not the ring group took it, though the caller still runs its `bridge`.
     assert_eq!(answered.call_id.as_deref(), Some("aaaa"));
     assert_eq!(answered.payload.text("extension"), Some("1003"));
+    // His own call is answered with it, which a receiver must not take for the same.
+    let outcomes: Vec<_> = (desk.facts.iter())
+        .filter(|fact| fact.trigger == Trigger::CallMissedOrAnswered)
+        .collect();
+    assert_eq!(outcomes.len(), 2);
+    assert_eq!(outcomes[0].sequence, outcomes[1].sequence);
+    assert_ne!(
+        WebhookId::of(outcomes[0], "hook"),
+        WebhookId::of(outcomes[1], "hook")
+    );
     desk.told();
     desk.hear(&script.end("aaaa", "NORMAL_CLEARING", "recv_bye"));
     assert_eq!(desk.told(), ["call_hangup(aaaa)"]);

@@ -1,12 +1,13 @@
 //! Many calls at once, with events that come twice, late or not at all: what must hold whatever happens.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock};
 
 use proptest::prelude::*;
 use proptest::sample::Index;
 use switchhook::call::Fact;
 use switchhook::esl::Event;
+use switchhook::hook::WebhookId;
 use switchhook::trigger::Trigger;
 
 use crate::tools::{Desk, capture};
@@ -66,6 +67,11 @@ fn check(facts: &[Fact]) -> Result<(), TestCaseError> {
         let call = fact.call_uuid.clone().expect("a call's");
         calls.entry(call).or_default().push(fact);
     }
+    let ids: BTreeSet<_> = facts
+        .iter()
+        .map(|fact| WebhookId::of(fact, "hook"))
+        .collect();
+    prop_assert_eq!(ids.len(), facts.len());
     for (leg, facts) in &legs {
         let count = |trigger| facts.iter().filter(|fact| fact.trigger == trigger).count();
         prop_assert_eq!(count(Trigger::ChannelCreate), 1, "leg {}", leg);

@@ -278,6 +278,7 @@ impl Api {
             call_type: Some(CallType::Inbound),
             numbers: Arc::new([]),
             reconciled: false,
+            twin: false,
             switch_event: None,
             subscription: None,
             payload,

@@ -168,6 +168,7 @@ impl Open {
             call_type: Some(CallType::Inbound),
             numbers: Arc::default(),
             reconciled: false,
+            twin: false,
             switch_event: None,
             subscription: None,
             payload,

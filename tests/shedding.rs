@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use support::daemon::{Daemon, Home};
 use support::exchange::Exchange;
 use support::receiver::Receiver;
+use support::switch::{Gate, Script, Switch};
 use tokio::process::Command;
 use tokio::time::Instant;
 
@@ -88,6 +89,69 @@ async fn a_full_disk_sheds_and_comes_back() {
     })
     .await;
     run("umount", &["-l"], &disk).await;
+}
+
+#[tokio::test]
+async fn a_switch_that_dies_with_thousands_of_channels_is_no_stalled_store() {
+    // Each is a call that ends with four records: together more than the queue before the store holds.
+    const CHANNELS: u32 = 2_600;
+    let gates = [Gate::new(), Gate::new()];
+    let event = |name: &str, core: &str, sequence: u32| {
+        support::capture::event(&[
+            ("Event-Name", name),
+            ("Core-UUID", core),
+            ("Event-Date-Timestamp", "1795248023065845"),
+            ("Event-Sequence", &sequence.to_string()),
+            ("Unique-ID", &format!("call-{sequence}")),
+            ("Call-Direction", "inbound"),
+        ])
+    };
+    let begun = (1..CHANNELS).flat_map(|call| event("CHANNEL_CREATE", "core-1", call));
+    let begun: Vec<u8> = begun.collect();
+    let last = event("CHANNEL_CREATE", "core-1", CHANNELS);
+    let restarted = event("HEARTBEAT", "core-2", 1);
+    let script = Script::subscribed()
+        .pass(&gates[0])
+        .say(begun)
+        .pass(&gates[1])
+        .say([last, restarted].concat());
+    let switch = Switch::start([script]).await;
+    let home = Home::new(switch.port()).with("STORE__STALL_TIMEOUT_MS", 60_000);
+    let daemon = home.serve().await;
+    // What happens is recorded for it, and not sent.
+    let hook =
+        json!({"name": "off", "hook": "all", "enabled": false, "uri": "http://127.0.0.1:9/"});
+    daemon.add_hook(hook).await;
+    let connection = Connection::open(home.database()).unwrap();
+    connection.busy_timeout(Duration::from_secs(10)).unwrap();
+    let recorded = async |trigger: &str, count: u32| {
+        let sql = "SELECT count(*) FROM events WHERE trigger = ?";
+        let deadline = Instant::now() + Duration::from_secs(40);
+        loop {
+            let recorded = connection.query_row(sql, [trigger], |row| row.get::<_, u32>(0));
+            match recorded.unwrap() {
+                recorded if recorded == count => return,
+                recorded => assert!(Instant::now() < deadline, "{recorded} {trigger}"),
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    gates[0].open();
+    recorded("channel_create", CHANNELS - 1).await;
+
+    // The last call waits for the store, and behind it the end of all.
+    connection.execute_batch("BEGIN IMMEDIATE").unwrap();
+    gates[1].open();
+    loop {
+        let (_, health) = daemon.api("GET", "/health/ready", None).await;
+        if health["data"]["store"]["queued"].as_u64().unwrap() > 0 {
+            break;
+        }
+    }
+    connection.execute_batch("ROLLBACK").unwrap();
+    recorded("channel_destroy", CHANNELS).await;
+    let log = daemon.log_text();
+    assert!(!log.contains("events are shed"), "{log}");
 }
 
 async fn run(program: &str, arguments: &[&str], path: &std::path::Path) {

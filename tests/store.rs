@@ -519,6 +519,40 @@ async fn a_locked_database_fills_the_queue_and_then_recovers_in_order() {
 }
 
 #[tokio::test]
+async fn what_needs_the_whole_queue_waits_until_it_is_empty() {
+    let house = House::new();
+    let mut opened = house.open_with(StoreConfig {
+        queue_records: 50,
+        ..house.config()
+    });
+    let store = opened.store.clone();
+    let hook = make_hook(&store, "crm").await;
+    let other = occupy(&house.path());
+    for second in 0..10 {
+        let event = event(&hook, "call-1", second, Trigger::Dtmf);
+        store.offer(event).unwrap();
+    }
+    let ends = (10..70).map(|second| event(&hook, "call-1", second, Trigger::ChannelDestroy));
+    let refused = store.offer(Intake {
+        records: ends.collect(),
+        ..Intake::default()
+    });
+    let refused = refused.unwrap_err();
+    let moment = Duration::from_millis(20);
+    let room = timeout(moment, store.room()).await;
+    room.expect("there is room for something small");
+    let room = timeout(moment, store.room_for(&refused)).await;
+    assert!(room.is_err(), "there is room for it");
+
+    other.execute_batch("ROLLBACK").unwrap();
+    let room = timeout(PATIENCE, store.room_for(&refused)).await;
+    room.expect("there is room for it alone");
+    store.offer(refused).unwrap();
+    let deliveries = committed(&mut opened, 70).await;
+    assert_eq!(seconds(&deliveries), (0..70).collect::<Vec<_>>());
+}
+
+#[tokio::test]
 async fn a_full_disk_is_waited_out() {
     let house = House::new();
     let mut opened = house.open();

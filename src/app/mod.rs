@@ -424,7 +424,7 @@ impl Warden {
             return;
         };
         // With a bound: a store that closes has room no more.
-        let room = tokio::time::timeout(self.patience, self.store.room()).await;
+        let room = tokio::time::timeout(self.patience, self.store.room_for(&refused)).await;
         if room.is_err() || self.store.offer(refused).is_err() {
             warn!(hook_id = %off.hook_id, "the store takes nothing: nobody is told that the hook was switched off");
         }

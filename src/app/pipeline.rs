@@ -483,7 +483,7 @@ async fn offer(store: &Store, intake: Intake, patience: Duration) -> Result<(), 
     let Err(intake) = store.offer(intake) else {
         return Ok(());
     };
-    match tokio::time::timeout(patience, store.room()).await {
+    match tokio::time::timeout(patience, store.room_for(&intake)).await {
         Ok(()) => store.offer(intake),
         Err(_) => Err(intake),
     }

@@ -210,8 +210,8 @@ impl Replay {
         {
             // A file can wait, a switch could not.
             while let Err(refused) = outlet.store.offer(intake) {
+                outlet.store.room_for(&refused).await;
                 intake = refused;
-                outlet.store.room().await;
             }
         }
         played

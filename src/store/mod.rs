@@ -261,7 +261,7 @@ impl Store {
     /// Hands in what happened. Never waits: this is the path on which the socket is read.
     ///
     /// # Errors
-    /// Gives it back where the queue is full ([`Store::room`] says when it no longer is) or the store closed.
+    /// Gives it back where the queue is full ([`Store::room_for`] says when it no longer is) or the store closed.
     pub fn offer(&self, intake: impl Into<Intake>) -> Result<(), Intake> {
         self.0.queue.offer(intake.into())
     }
@@ -269,6 +269,13 @@ impl Store {
     /// Waits until there is room for more, or until the store is closed: to be used with a bound.
     pub async fn room(&self) {
         self.0.queue.room().await;
+    }
+
+    /// Waits until there is room for `intake`, or until the store is closed: to be used with a bound. The end of
+    /// all channels of a switch is one intake, which may need the whole queue for itself.
+    pub async fn room_for(&self, intake: &Intake) {
+        let (records, bytes) = intake.size();
+        self.0.queue.room_for(records, bytes).await;
     }
 
     /// Hands in what came of a delivery. Never waits and is never refused for want of room: requests in

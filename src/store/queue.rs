@@ -119,13 +119,18 @@ impl Queue {
 
     /// Waits until one more record of a usual size fits, or the store is closed.
     pub(super) async fn room(&self) {
+        self.room_for(1, self.most_bytes / 64).await;
+    }
+
+    /// Waits until so many records and bytes fit, or the store is closed.
+    pub(super) async fn room_for(&self, records: usize, bytes: usize) {
         loop {
             let notified = self.room.notified();
             tokio::pin!(notified);
             notified.as_mut().enable();
             {
                 let inside = self.lock();
-                if inside.ended || self.fits(&inside, 1, self.most_bytes / 64) {
+                if inside.ended || self.fits(&inside, records, bytes) {
                     return;
                 }
             }

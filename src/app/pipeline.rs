@@ -62,7 +62,6 @@ struct Gathering {
 pub(super) struct Pipeline {
     client: Client,
     tracker: Tracker,
-    tracker_config: TrackerConfig,
     router: Router,
     registry: Arc<Registry>,
     store: Store,
@@ -103,8 +102,7 @@ impl Pipeline {
         let router = Router::new(Arc::clone(registry.index()));
         Self {
             client,
-            tracker: Tracker::new(tracker_config.clone()),
-            tracker_config,
+            tracker: Tracker::new(tracker_config),
             router,
             registry,
             store,
@@ -456,7 +454,7 @@ impl Pipeline {
         );
         self.shed = 0;
         self.gathering = None;
-        self.tracker = Tracker::new(self.tracker_config.clone());
+        self.tracker.forget();
         self.remember(&legs);
         self.subscribe();
         self.ask_for_channels();

@@ -126,6 +126,14 @@ pub(super) struct Book {
 }
 
 impl Book {
+    /// One without legs, that knows which have ended.
+    pub(super) fn emptied(self) -> Self {
+        Self {
+            ended: self.ended,
+            ..Self::default()
+        }
+    }
+
     /// Whether a leg has ended lately.
     pub(super) fn is_ended(&self, uuid: &str) -> bool {
         self.ended.known.contains_key(uuid)

@@ -233,6 +233,13 @@ impl Tracker {
         self.book.changed(&self.core_uuid)
     }
 
+    /// Forgets what lives, so that it can be [restored](Tracker::restore) as it was stored: what happened since
+    /// is as if it had not. Which legs have ended lately stays known, for the switch may list them still.
+    pub fn forget(&mut self) {
+        self.book = std::mem::take(&mut self.book).emptied();
+        self.difference = 0;
+    }
+
     /// Takes in what [`Tracker::changed`] has given before a restart: Unique-ID and state of each leg. Do so
     /// before the first event. What cannot be read is left out and given back; nor will a later start be able
     /// to, so it is forgotten with the next [`Tracker::changed`].

@@ -516,3 +516,34 @@ fn what_was_seen_while_the_switch_was_asked_is_newer_than_its_list() {
     let end = only(&desk.facts, Trigger::CallHangup);
     assert_eq!(number(end, "queue_seconds"), Some(0));
 }
+
+#[test]
+fn what_has_ended_does_not_begin_again_when_the_rest_is_remembered_anew() {
+    let (mut desk, mut script) = (Desk::new(), Script::new());
+    script.caller("aaaa", "5001");
+    desk.hear(&script.event("CHANNEL_CREATE", "aaaa", &[]));
+    script.caller("bbbb", "5001");
+    desk.hear(&script.event("CHANNEL_CREATE", "bbbb", &[]));
+    desk.hear(&script.end("aaaa", "NORMAL_CLEARING", "recv_bye"));
+    let stored = desk.tracker.changed();
+    let stored = stored.iter();
+    let stored: Vec<_> = stored
+        .filter_map(|(uuid, state)| Some((&**uuid, state.as_deref()?)))
+        .collect();
+    // That this one has ended was not stored: it is as if it had not.
+    desk.hear(&script.end("bbbb", "NORMAL_CLEARING", "recv_bye"));
+    desk.told();
+    desk.tracker.forget();
+    assert!(desk.is_empty());
+    desk.tracker.restore(stored);
+    desk.tracker.want(Wanted {
+        triggers: TriggerSet::all(),
+        ..Wanted::default()
+    });
+    let late = [
+        row("aaaa", "inbound", "ACTIVE", ""),
+        row("bbbb", "inbound", "ACTIVE", ""),
+    ];
+    desk.see(&list(late.to_vec()), script.now);
+    assert_eq!(desk.told(), ["channel_answer(bbbb)"]);
+}

@@ -30,6 +30,8 @@ pub struct RestoreError {
 #[derive(Serialize)]
 struct Written<'a> {
     core: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    switch: Option<&'a str>,
     leg: &'a Leg,
     #[serde(skip_serializing_if = "Option::is_none")]
     call: Option<&'a Call>,
@@ -39,6 +41,7 @@ struct Written<'a> {
 #[derive(Deserialize)]
 struct Read {
     core: Box<str>,
+    switch: Option<Box<str>>,
     leg: Leg,
     call: Option<Call>,
 }
@@ -46,7 +49,11 @@ struct Read {
 impl Book {
     /// What has changed since the last time: Unique-ID and state of each leg, `None` where it has ended. From
     /// the first time on, or from when legs were restored, changes are kept; that one gives everything.
-    pub(super) fn changed(&mut self, core: &str) -> Vec<(Arc<str>, Option<String>)> {
+    pub(super) fn changed(
+        &mut self,
+        core: &str,
+        switch: Option<&str>,
+    ) -> Vec<(Arc<str>, Option<String>)> {
         let changed = match &mut self.changes {
             Some(changes) => std::mem::take(changes),
             none => {
@@ -62,7 +69,12 @@ impl Book {
                         .calls
                         .get(&leg.call)
                         .filter(|call| call.members.first() == Some(&uuid));
-                    let written = Written { core, leg, call };
+                    let written = Written {
+                        core,
+                        switch,
+                        leg,
+                        call,
+                    };
                     // A leg with its call is about 1,300 bytes.
                     let mut text = Vec::with_capacity(1_536);
                     serde_json::to_writer(&mut text, &written)
@@ -74,10 +86,15 @@ impl Book {
             .collect()
     }
 
-    /// Takes a stored leg in; gives back the Core-UUID of the switch that it lived in.
-    pub(super) fn restore(&mut self, uuid: &str, state: &str) -> Result<Box<str>, RestoreError> {
+    /// Takes a stored leg in; gives back the Core-UUID of the switch that it lived in, and the switch's name.
+    pub(super) fn restore(
+        &mut self,
+        uuid: &str,
+        state: &str,
+    ) -> Result<(Box<str>, Option<Box<str>>), RestoreError> {
         let Read {
             core,
+            switch,
             mut leg,
             call,
         } = serde_json::from_str(state).map_err(|reason| RestoreError {
@@ -97,7 +114,7 @@ impl Book {
         known.members.push(Arc::clone(&leg.uuid));
         self.met_subscription |= known.subscription.is_some();
         self.legs.insert(Arc::clone(&leg.uuid), leg);
-        Ok(core)
+        Ok((core, switch))
     }
 }
 

@@ -230,7 +230,7 @@ impl Tracker {
     /// The legs that have changed since the last time, to be stored: Unique-ID and state, `None` where the leg
     /// has ended. The first time it gives every leg; who never asks pays nothing.
     pub fn changed(&mut self) -> Vec<(Arc<str>, Option<String>)> {
-        self.book.changed(&self.core_uuid)
+        self.book.changed(&self.core_uuid, self.switch.as_deref())
     }
 
     /// Forgets what lives, so that it can be [restored](Tracker::restore) as it was stored: what happened since
@@ -252,7 +252,10 @@ impl Tracker {
         self.book.changes.get_or_insert_default();
         for (uuid, state) in legs {
             match self.book.restore(uuid, state) {
-                Ok(core) => self.core_uuid = core.into(),
+                Ok((core, switch)) => {
+                    self.core_uuid = core.into();
+                    self.switch = switch.map(Into::into);
+                }
                 Err(error) => unreadable.push(error),
             }
             self.book.mark(uuid);

@@ -536,10 +536,6 @@ fn what_has_ended_does_not_begin_again_when_the_rest_is_remembered_anew() {
     desk.tracker.forget();
     assert!(desk.is_empty());
     desk.tracker.restore(stored);
-    desk.tracker.want(Wanted {
-        triggers: TriggerSet::all(),
-        ..Wanted::default()
-    });
     let late = [
         row("aaaa", "inbound", "ACTIVE", ""),
         row("bbbb", "inbound", "ACTIVE", ""),

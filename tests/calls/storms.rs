@@ -210,4 +210,42 @@ proptest! {
             prop_assert_eq!(count(Trigger::ChannelDestroy), 1);
         }
     }
+
+    #[test]
+    fn what_is_stored_goes_on_as_what_is_not(
+        calls in calls(),
+        picks in picks(),
+        losses in prop::collection::vec(any::<Index>(), 0..60),
+        restarts in prop::collection::vec(any::<Index>(), 1..4),
+    ) {
+        let mut events = interleaved(&calls, &picks);
+        for loss in losses {
+            if events.len() > 1 {
+                events.remove(loss.index(events.len()));
+            }
+        }
+        let restarts: Vec<usize> = restarts.iter().map(|at| at.index(events.len())).collect();
+        let (mut whole, mut cut) = (Desk::new(), Desk::new());
+        let mut stored = BTreeMap::new();
+        for (at, event) in events.iter().enumerate() {
+            whole.hear(event);
+            cut.hear(event);
+            for (uuid, state) in cut.tracker.changed() {
+                match state {
+                    Some(state) => stored.insert(uuid, state),
+                    None => stored.remove(&uuid),
+                };
+            }
+            prop_assert_eq!(stored.len(), cut.tracker.live_legs());
+            if restarts.contains(&at) {
+                let legs = stored.iter().map(|(uuid, state)| (&**uuid, &**state));
+                cut.tracker.forget();
+                prop_assert!(cut.tracker.restore(legs).is_empty());
+            }
+        }
+        let nothing = switchhook::call::Snapshot::default();
+        whole.see(&nothing, i64::MAX);
+        cut.see(&nothing, i64::MAX);
+        prop_assert_eq!(cut.facts, whole.facts);
+    }
 }

@@ -112,11 +112,11 @@ impl Book {
             leg.answered = leg.answered.or(answered);
             channel::answer(leg, call, teller);
         }
-        let runs = leg.word(Word::Application).map(|name| &**name);
-        if let Some(application) = said(&row.application)
-            && runs != Some(application)
-            && !leg.ran_since_asked
-        {
+        if let Some(application) = leg.runs_unseen(row) {
+            // Whether what is typed into it may be told was not seen either.
+            if let Some(dump) = &row.dump {
+                leg.read_orders(dump);
+            }
             let data = said(&row.application_data);
             self.run(&row.uuid, application, data, teller);
         }
@@ -125,6 +125,13 @@ impl Book {
 }
 
 impl Leg {
+    /// The application that it runs by the switch's list, where it was not seen to begin that.
+    pub(super) fn runs_unseen<'a>(&self, row: &'a ChannelRow) -> Option<&'a str> {
+        let known = self.word(Word::Application).map(|name| &**name);
+        said(&row.application)
+            .filter(|application| known != Some(*application) && !self.ran_since_asked)
+    }
+
     /// Reads what the switch's list says of a leg.
     fn read_row(&mut self, row: &ChannelRow) {
         self.internal = row.name.starts_with("loopback/");

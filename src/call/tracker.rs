@@ -9,10 +9,11 @@ use super::fact::Fact;
 use super::leg::Reading;
 use super::memory::RestoreError;
 use super::needs::Wanted;
-use super::snapshot::Snapshot;
+use super::snapshot::{ChannelRow, Snapshot};
 use super::teller::{Moment, Teller};
 use crate::esl::Event;
 use crate::time::Timestamp;
+use crate::trigger::Trigger;
 
 /// Hangup cause of legs that a restart of the switch has ended.
 const RESTARTED: &str = "SWITCH_RESTART";
@@ -185,14 +186,17 @@ impl Tracker {
         self.difference = 0;
     }
 
-    /// The channels of a snapshot that are new to the tracker: worth an `api uuid_dump UUID json` each, whose
-    /// answer goes into [`ChannelRow::dump`](super::ChannelRow::dump).
+    /// The channels of a snapshot that are new to the tracker, and those of which it has to know whether what is
+    /// typed may be told: worth an `api uuid_dump UUID json` each, whose answer goes into
+    /// [`ChannelRow::dump`](super::ChannelRow::dump).
     pub fn strangers<'a>(&'a self, snapshot: &'a Snapshot) -> impl Iterator<Item = &'a str> {
-        snapshot
-            .channels
-            .iter()
-            .map(|row| row.uuid.as_str())
-            .filter(|uuid| !self.book.legs.contains_key(*uuid) && !self.book.is_ended(uuid))
+        let tells_digits = self.wanted.triggers.contains(Trigger::Dtmf);
+        let is_strange = move |row: &&ChannelRow| match self.book.legs.get(&*row.uuid) {
+            Some(leg) => tells_digits && leg.runs_unseen(row).is_some(),
+            None => !self.book.is_ended(&row.uuid),
+        };
+        let strange = snapshot.channels.iter().filter(is_strange);
+        strange.map(|row| row.uuid.as_str())
     }
 
     /// Compares `Session-Count` of a HEARTBEAT with the legs that are tracked. Legs come and go while an event

@@ -543,3 +543,29 @@ fn what_has_ended_does_not_begin_again_when_the_rest_is_remembered_anew() {
     desk.see(&list(late.to_vec()), script.now);
     assert_eq!(desk.told(), ["channel_answer(bbbb)"]);
 }
+
+#[test]
+fn a_card_number_that_is_asked_for_in_a_gap_is_not_told() {
+    let (mut desk, mut script) = (Desk::new(), Script::new());
+    script.caller("aaaa", "5001");
+    desk.hear(&script.event("CHANNEL_CREATE", "aaaa", &[]));
+    desk.hear(&script.execute("aaaa", "playback", "welcome.wav"));
+    let mut listed = row("aaaa", "inbound", "ACTIVE", "");
+    listed.application = "play_and_get_digits".into();
+    let answer = list(vec![listed.clone()]);
+    desk.tracker.asks_for_channels();
+    assert_eq!(desk.tracker.strangers(&answer).count(), 1);
+    script.says("aaaa", "variable_switchhook_mask_dtmf", "true");
+    listed.dump = Some(script.event("CHANNEL_DATA", "aaaa", &[]));
+    desk.reconcile(&list(vec![listed.clone()]), script.now);
+    desk.facts.clear();
+    desk.hear(&script.event("DTMF", "aaaa", &[("DTMF-Digit", "4")]));
+    assert_eq!(desk.facts[0].payload.text("digit"), Some("*"));
+    script.says("aaaa", "variable_switchhook_mask_dtmf", "false");
+    listed.application = "ivr".into();
+    listed.dump = Some(script.event("CHANNEL_DATA", "aaaa", &[]));
+    desk.see(&list(vec![listed]), script.now);
+    desk.facts.clear();
+    desk.hear(&script.event("DTMF", "aaaa", &[("DTMF-Digit", "5")]));
+    assert_eq!(desk.facts[0].payload.text("digit"), Some("5"));
+}

@@ -626,3 +626,36 @@ async fn of_two_lists_of_channels_each_leg_gets_what_is_said_of_itself() {
     let created = stage.receiver.until(|r| r.field("call_id") == "bbbb").await;
     assert_eq!(created[created.len() - 1].field("caller_id_number"), "2000");
 }
+
+#[tokio::test]
+async fn a_hook_that_comes_while_a_message_is_being_left_is_told_so() {
+    let gates = [Gate::new(), Gate::new()];
+    let event = |name: &str, sequence: &str| {
+        support::capture::event(&[
+            ("Event-Name", name),
+            ("Core-UUID", "bd449c15-abdc-4f45-a85b-156e559d301f"),
+            ("Event-Sequence", sequence),
+            ("Unique-ID", "aaaa"),
+            ("Call-Direction", "inbound"),
+        ])
+    };
+    let listed = json!({"uuid": "aaaa", "callstate": "ACTIVE", "application": "voicemail"});
+    let listed = json!({"row_count": 1, "rows": [listed]}).to_string();
+    let script = Script::subscribed()
+        .answer_after(&gates[0], "show channels as json", &listed)
+        .pass(&gates[0])
+        .say(event("CHANNEL_CREATE", "1"))
+        .say(event("CHANNEL_ANSWER", "2"))
+        .pass(&gates[1])
+        .say(event("CHANNEL_HANGUP_COMPLETE", "3"));
+    let hook = json!({"hook": "channel_answer"});
+    let mut stage = Stage::with(gates[0].clone(), script, hook).await;
+    stage.gate.open();
+    stage.receiver.next().await;
+    let missed = json!({"name": "missed", "hook": "call_missed", "uri": stage.receiver.uri("/m")});
+    stage.daemon.add_hook(missed).await;
+    stage.switch.heard_nth(2, "api show channels").await;
+    gates[1].open();
+    let requests = stage.receiver.until(|r| r.trigger() == "call_missed").await;
+    assert_eq!(requests[requests.len() - 1].field("voicemail"), "true");
+}

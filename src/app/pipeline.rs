@@ -87,6 +87,8 @@ pub(super) struct Pipeline {
     /// Events shed since the connection was made or lost, for `switch_*`.
     shed_unsaid: u64,
     all_calls: bool,
+    /// What legs run is among what is subscribed.
+    sees_applications: bool,
 }
 
 impl Pipeline {
@@ -120,6 +122,7 @@ impl Pipeline {
             recall: None,
             shed_unsaid: 0,
             all_calls: false,
+            sees_applications: false,
         }
     }
 
@@ -182,8 +185,16 @@ impl Pipeline {
                 );
             }
         }
+        let saw = std::mem::replace(
+            &mut self.sees_applications,
+            names.contains("CHANNEL_EXECUTE"),
+        );
         self.tracker.want(wanted);
         self.client.subscribe(subscription);
+        // Of calls that are under way it was not seen what they run, and a hook that has just come wants to know.
+        if self.sees_applications && !saw {
+            self.ask_for_channels();
+        }
     }
 
     async fn on_notice(&mut self, notice: Notice) {

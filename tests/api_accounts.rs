@@ -367,3 +367,26 @@ async fn a_hook_that_includes_subaccounts_hears_of_accounts_made_later() {
     let attempts = api.attempts(&path, 1).await;
     assert_eq!(attempts[0]["call_id"], "call-1");
 }
+
+#[tokio::test]
+async fn an_api_key_is_not_revoked_as_a_token() {
+    let api = Api::start().await;
+    let account = api.make_account("default", "Customer").await;
+    let made = api
+        .call("GET", &format!("/accounts/{account}/api_key"))
+        .await;
+    let key = made.data(200)["api_key"].as_str().unwrap().to_owned();
+    let tokens = format!("/accounts/{account}/tokens");
+    let made = api.call("PUT", &tokens).await;
+    let token = made.data(201)["id"].as_str().unwrap().to_owned();
+    // The key has the number before it.
+    let before = token.parse::<i64>().unwrap() - 1;
+    api.call("DELETE", &format!("{tokens}/{before}"))
+        .await
+        .error(404, "bad_identifier");
+    let login = json!({ "api_key": key });
+    api.send("PUT", "/api_auth", login).await.data(201);
+    api.call("DELETE", &format!("{tokens}/{token}"))
+        .await
+        .data(200);
+}

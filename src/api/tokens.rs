@@ -86,12 +86,11 @@ async fn revoke(State(api): State<ApiState>, scope: Scope) -> Result<Reply, Prob
         .store
         .write(move |tx| {
             let found = tokens::list(tx, Some(&account_id))?;
-            let is_token = |token: &&StoredToken| token.id == row && token.kind == TokenKind::Token;
-            let found = found.iter().find(is_token).cloned();
-            match tokens::revoke(tx, Some(&account_id), row)? {
-                true => Ok(found),
-                false => Ok(None),
-            }
+            let is_token = |token: &StoredToken| token.id == row && token.kind == TokenKind::Token;
+            let Some(found) = found.into_iter().find(is_token) else {
+                return Ok(None);
+            };
+            Ok(tokens::revoke(tx, Some(&account_id), row)?.then_some(found))
         })
         .await?;
     let mut token = revoked.ok_or_else(unknown)?;

@@ -96,3 +96,27 @@ async fn who_gets_the_id_of_a_deleted_hook_gets_nothing_else_of_it() {
     assert_ne!(ended["hook_id"], "calls", "{ended:#}");
     assert!(receiver.rest().is_empty());
 }
+
+#[tokio::test]
+async fn a_deleted_hook_takes_nobodys_id_when_it_gives_its_own_away() {
+    let api = Api::start().await;
+    let path = "/accounts/default/webhooks";
+    for id in ["calls", "calls-1"] {
+        api.send(
+            "PUT",
+            &format!("{path}?id={id}"),
+            hook("http://127.0.0.1:9/"),
+        )
+        .await
+        .data(201);
+    }
+    api.call("DELETE", &format!("{path}/calls")).await.data(200);
+    let again = api
+        .send(
+            "PUT",
+            &format!("{path}?id=calls"),
+            hook("http://127.0.0.1:9/"),
+        )
+        .await;
+    assert_eq!(again.data(201)["id"], "calls");
+}

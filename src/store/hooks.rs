@@ -159,10 +159,10 @@ pub(super) fn new_id() -> String {
 }
 
 /// Refuses an id that a hook has. One that was deleted gives its id away: what is still listed of it is not
-/// the new one's.
+/// the new one's. No chosen id has a `~`, so the one it gets instead is nobody's.
 fn free_id(tx: &Tx<'_>, id: &str) -> Result<(), StoreError> {
     tx.prepare_cached(
-        "UPDATE hooks SET id = id || '-' || key WHERE id = ? AND deleted IS NOT NULL",
+        "UPDATE hooks SET id = id || '~' || key WHERE id = ? AND deleted IS NOT NULL",
     )?
     .execute([id])?;
     match tx

@@ -390,3 +390,23 @@ async fn an_api_key_is_not_revoked_as_a_token() {
         .await
         .data(200);
 }
+
+#[tokio::test]
+async fn of_two_who_ask_for_the_first_api_key_at_once_one_gets_it_and_it_is_good() {
+    let api = Api::start().await;
+    let account = api.make_account("default", "Customer").await;
+    let path = format!("/accounts/{account}/api_key");
+    // Both have seen that there is none before either makes one.
+    let (release, writer) = api.hold_the_writer().await;
+    let both = async { tokio::join!(api.call("GET", &path), api.call("GET", &path)) };
+    let ((one, other), ()) = tokio::join!(both, async {
+        api.writes_wait(2).await;
+        drop(release);
+    });
+    writer.await.unwrap();
+    let keys = [one, other].map(|answer| answer.data(200).get("api_key").cloned());
+    let mut keys = keys.iter().flatten();
+    let login = json!({ "api_key": keys.next().expect("one made it") });
+    assert_eq!(keys.next(), None);
+    api.send("PUT", "/api_auth", login).await.data(201);
+}

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::StatusCode;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
@@ -16,6 +15,7 @@ use super::envelope::{NoData, Problem, Reply};
 use super::route::{Route, list_of, schema};
 use crate::hook::Document;
 use crate::store::tokens::{self, StoredToken, TokenKind};
+use crate::store::{StoreError, Tx};
 
 const ALL: &str = "/v2/accounts/{account_id}/tokens";
 const KEY: &str = "/v2/accounts/{account_id}/api_key";
@@ -71,7 +71,7 @@ async fn list(State(api): State<ApiState>, scope: Scope) -> Result<Reply, Proble
 }
 
 async fn create(State(api): State<ApiState>, scope: Scope, _: NoData) -> Result<Reply, Problem> {
-    let (token, stored) = make(&api, &scope.account_id, TokenKind::Token).await?;
+    let (token, stored) = make(&api, &scope.account_id, TokenKind::Token, tokens::insert).await?;
     let mut view = view(&stored);
     view.insert("token".into(), json!(token));
     Ok(Reply::created(view))
@@ -105,12 +105,21 @@ async fn read_key(State(api): State<ApiState>, scope: Scope) -> Result<Reply, Pr
         .store
         .read(move |connection| tokens::api_key(connection, &account_id))
         .await?;
-    match key {
-        Some(key) => Ok(Reply::new(
-            json!({ "prefix": key.prefix, "created": key.created.gregorian() }),
-        )),
-        None => new_key(&api, &scope, StatusCode::OK).await,
-    }
+    let key = match key {
+        Some(key) => key,
+        None => {
+            let keep = tokens::insert_first;
+            let (key, stored) = make(&api, &scope.account_id, TokenKind::ApiKey, keep).await?;
+            if stored.hash == hash(&key) {
+                return Ok(Reply::new(new_key(&key, &stored)));
+            }
+            // Whoever asked at the same time was shown it.
+            stored
+        }
+    };
+    Ok(Reply::new(
+        json!({ "prefix": key.prefix, "created": key.created.gregorian() }),
+    ))
 }
 
 async fn replace_key(
@@ -118,21 +127,24 @@ async fn replace_key(
     scope: Scope,
     _: NoData,
 ) -> Result<Reply, Problem> {
-    new_key(&api, &scope, StatusCode::CREATED).await
+    let keep = tokens::insert;
+    let (key, stored) = make(&api, &scope.account_id, TokenKind::ApiKey, keep).await?;
+    Ok(Reply::created(new_key(&key, &stored)))
 }
 
-async fn new_key(api: &ApiState, scope: &Scope, status: StatusCode) -> Result<Reply, Problem> {
-    let (key, stored) = make(api, &scope.account_id, TokenKind::ApiKey).await?;
-    let data = json!({
-        "api_key": key, "prefix": stored.prefix, "created": stored.created.gregorian(),
-    });
-    Ok(Reply::new(data).with_status(status))
+fn new_key(key: &str, stored: &StoredToken) -> Value {
+    json!({ "api_key": key, "prefix": stored.prefix, "created": stored.created.gregorian() })
 }
+
+/// What keeps a new token in the store; what it returns may be another one that stands instead.
+type Keep =
+    fn(&mut Tx<'_>, Option<&str>, TokenKind, &str, [u8; 32]) -> Result<StoredToken, StoreError>;
 
 async fn make(
     api: &ApiState,
     account_id: &Arc<str>,
     kind: TokenKind,
+    keep: Keep,
 ) -> Result<(String, StoredToken), Problem> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(|error| {
@@ -147,13 +159,15 @@ async fn make(
     );
     let stored = api
         .store
-        .write(move |tx| tokens::insert(tx, Some(&account), kind, &prefix, hash))
+        .write(move |tx| keep(tx, Some(&account), kind, &prefix, hash))
         .await?;
     let what = match kind {
         TokenKind::Token => "a token",
         TokenKind::ApiKey => "an API key",
     };
-    info!(%account_id, token_id = stored.id, "{what} was made");
+    if stored.hash == hash {
+        info!(%account_id, token_id = stored.id, "{what} was made");
+    }
     Ok((token, stored))
 }
 

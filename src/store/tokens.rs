@@ -87,6 +87,24 @@ pub fn insert(
     })
 }
 
+/// The same, but where the account has an API key that one stays, and is returned.
+///
+/// # Errors
+/// Those of [`insert`].
+pub fn insert_first(
+    tx: &mut Tx<'_>,
+    account_id: Option<&str>,
+    kind: TokenKind,
+    prefix: &str,
+    hash: [u8; 32],
+) -> Result<StoredToken, StoreError> {
+    let there = account_id.map(|id| api_key(tx, id)).transpose()?;
+    match there.flatten() {
+        Some(key) => Ok(key),
+        None => insert(tx, account_id, kind, prefix, hash),
+    }
+}
+
 /// The token with this hash, if it is good.
 ///
 /// # Errors

@@ -305,6 +305,34 @@ impl Api {
         }
     }
 
+    /// Keeps the store's writer from its next transaction's end, until what is returned first is dropped. The writer
+    /// is in it when this returns.
+    pub async fn hold_the_writer(&self) -> (std::sync::mpsc::Sender<()>, JoinHandle<()>) {
+        let (release, released) = std::sync::mpsc::channel::<()>();
+        let (begun, has_begun) = oneshot::channel();
+        let (mut begun, store) = (Some(begun), self.store.clone());
+        let holding = tokio::spawn(async move {
+            let held = store.write(move |_| {
+                begun.take().map(|begun| begun.send(()));
+                let _ = released.recv();
+                Ok(())
+            });
+            // It may take longer than anybody waits for a write.
+            let _ = held.await;
+        });
+        has_begun.await.expect("it is its turn");
+        (release, holding)
+    }
+
+    /// Waits until so many writes wait for the writer.
+    pub async fn writes_wait(&self, count: usize) {
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+        while self.store.health().waiting < count {
+            assert!(tokio::time::Instant::now() < deadline, "they never come");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
     /// Stops the server and waits until it has stopped.
     pub async fn stop(&mut self) {
         self.stop.take();

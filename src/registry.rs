@@ -438,14 +438,13 @@ impl Registry {
                     let account = accounts::delete(tx, &account_id)?;
                     Ok(account.map(|account| (account, hooks)))
                 })
-                .await?;
-            let Some((account, hooks)) = deleted else {
+                .await;
+            for (_, hooks) in deleted.iter().flatten() {
+                hooks.iter().for_each(|hook| registry.hide(hook));
+            }
+            let Some((account, hooks)) = registry.follow(deleted).await? else {
                 return Ok(None);
             };
-            for hook in &hooks {
-                registry.hide(hook);
-            }
-            registry.reload_directory().await?;
             info!(account_id = %id, hooks = hooks.len(), "the account was deleted with its hooks");
             Ok(Some((account, hooks.len())))
         })
@@ -462,13 +461,44 @@ impl Registry {
         in_own_task(async move {
             let _accounts = registry.accounts_lock.lock().await;
             let written = registry.store.write(work).await;
-            // Also where no answer came in time: the change may have been made.
-            if matches!(written, Ok(_) | Err(StoreError::Busy)) {
-                registry.reload_directory().await?;
-            }
-            written
+            registry.follow(written).await
         })
         .await
+    }
+
+    /// Reads the directory anew after a change of the accounts, as soon as the store says. Also where no answer
+    /// came in time: the change may have been made, or may still be.
+    async fn follow<T>(self: &Arc<Self>, written: Result<T, StoreError>) -> Result<T, StoreError> {
+        let reloaded = match &written {
+            Ok(_) => self.reload_directory().await.is_ok(),
+            Err(problem) => !matches!(problem, StoreError::Busy),
+        };
+        if !reloaded {
+            let registry = Arc::clone(self);
+            tokio::spawn(async move { registry.reload_directory_later().await });
+        }
+        written
+    }
+
+    async fn reload_directory_later(self: Arc<Self>) {
+        loop {
+            // A write, because it comes after the one whose answer is missing.
+            let reloaded = match self.store.write(|_| Ok(())).await {
+                Ok(()) => {
+                    let _accounts = self.accounts_lock.lock().await;
+                    self.reload_directory().await
+                }
+                Err(problem) => Err(problem),
+            };
+            match reloaded {
+                Ok(()) | Err(StoreError::Closed) => return,
+                Err(StoreError::Busy) => {}
+                Err(error) => {
+                    warn!("cannot read the accounts again: {error}");
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+            }
+        }
     }
 
     async fn reload_directory(&self) -> Result<(), StoreError> {

@@ -2,6 +2,8 @@
 
 mod support;
 
+use std::time::Duration;
+
 use serde_json::json;
 use support::api::{ADMIN, Api};
 use switchhook::trigger::Trigger;
@@ -409,4 +411,52 @@ async fn of_two_who_ask_for_the_first_api_key_at_once_one_gets_it_and_it_is_good
     let login = json!({ "api_key": keys.next().expect("one made it") });
     assert_eq!(keys.next(), None);
     api.send("PUT", "/api_auth", login).await.data(201);
+}
+
+/// Changes accounts in a transaction that takes longer than anybody waits for it, and is committed then.
+async fn change_slowly(api: &Api, method: &str, path: &str, data: serde_json::Value) {
+    let (release_first, first) = api.hold_the_writer().await;
+    let change = api.send(method, path, data);
+    let slow = async {
+        api.writes_wait(1).await;
+        // In the same transaction, behind the change.
+        let in_line = async {
+            api.writes_wait(2).await;
+            drop(release_first);
+        };
+        tokio::join!(api.hold_the_writer(), in_line).0
+    };
+    let (changed, (release, second)) = tokio::join!(change, slow);
+    changed.error(503, "datastore_fault");
+    drop(release);
+    first.await.unwrap();
+    second.await.unwrap();
+}
+
+/// Waits until an account is there, or is not there.
+async fn is_there(api: &Api, account: &str, wanted: bool) {
+    let known = async {
+        while api.registry.has_account(account) != wanted {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let known = tokio::time::timeout(Duration::from_secs(20), known).await;
+    known.unwrap_or_else(|_| panic!("{account}: what was committed is never known"));
+}
+
+#[tokio::test]
+async fn accounts_that_were_changed_too_late_to_be_answered_are_known_all_the_same() {
+    let made = async {
+        let api = Api::start().await;
+        change_slowly(&api, "PUT", "/accounts?id=late", json!({ "name": "Late" })).await;
+        is_there(&api, "late", true).await;
+    };
+    let deleted = async {
+        let api = Api::start().await;
+        let account = api.make_account("default", "Doomed").await;
+        let path = format!("/accounts/{account}");
+        change_slowly(&api, "DELETE", &path, json!({})).await;
+        is_there(&api, &account, false).await;
+    };
+    tokio::join!(made, deleted);
 }

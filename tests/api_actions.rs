@@ -407,3 +407,43 @@ async fn metrics_are_for_prometheus_and_the_description_is_open() {
     assert_eq!(description.body["openapi"], "3.1.0");
     assert!(description.body["paths"]["/v2/accounts/{account_id}/webhooks"]["put"].is_object());
 }
+
+async fn token_of(api: &Api, account: &str) -> (String, String) {
+    let made = api
+        .call("PUT", &format!("/accounts/{account}/tokens"))
+        .await;
+    let text = |field: &str| made.data(201)[field].as_str().unwrap().to_owned();
+    (text("id"), text("token"))
+}
+
+fn fact_of(account: &str) -> Record {
+    Record {
+        trigger: Trigger::CallHangup,
+        at: Timestamp::default(),
+        core_uuid: "core".into(),
+        sequence: 1,
+        account_id: account.into(),
+        call_id: None,
+        call_uuid: None,
+        deliveries: Vec::new(),
+    }
+}
+
+#[tokio::test]
+async fn a_watcher_hears_that_the_stream_lives_while_things_happen_that_he_may_not_see() {
+    let mut api = Api::start().await;
+    let customer = api.make_account("default", "Customer").await;
+    api.token = token_of(&api, &customer).await.1;
+    let mut quiet = Stream::open(&api, None).await;
+    tokio::time::pause();
+    let feed = api.feed.clone();
+    let busy = tokio::spawn(async move {
+        loop {
+            feed.recorded(&fact_of("default"));
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    });
+    let sign = tokio::time::timeout(Duration::from_secs(120), quiet.block()).await;
+    assert_eq!(sign.expect("a sign of life").as_deref(), Some(":"));
+    busy.abort();
+}

@@ -79,16 +79,14 @@ impl FromRequestParts<ApiState> for Watching {
 
 async fn watch(State(api): State<ApiState>, access: Access, watching: Watching) -> Response {
     let items = api.feed.watch(watching.last_id, watching.hang_up.0);
+    let watcher = Watcher { api, access, items };
     // The first bytes at once: a client knows that it is connected.
     let hello = Bytes::from_static(b": switchhook\n\n");
     let first = stream::iter([Ok::<_, Infallible>(hello)]);
-    let rest = stream::unfold(
-        (api, access, items),
-        |(api, access, mut items)| async move {
-            let text = next(&api, &access, &mut items).await?;
-            Some((Ok(text), (api, access, items)))
-        },
-    );
+    let rest = stream::unfold(watcher, |mut watcher| async move {
+        let text = watcher.next().await?;
+        Some((Ok(text), watcher))
+    });
     let body = Body::from_stream(futures_util::StreamExt::chain(first, rest));
     let mut response = (StatusCode::OK, body).into_response();
     let headers = response.headers_mut();
@@ -97,27 +95,35 @@ async fn watch(State(api): State<ApiState>, access: Access, watching: Watching) 
     response
 }
 
-/// The next thing that this watcher may see; `None` at the end of the stream.
-async fn next(
-    api: &ApiState,
-    access: &Access,
-    items: &mut mpsc::Receiver<Arc<Item>>,
-) -> Option<Bytes> {
-    loop {
-        let mut stopping = api.stopping.subscribe();
-        let item = tokio::select! {
-            item = items.recv() => item?,
-            () = tokio::time::sleep(SIGN_OF_LIFE) => return Some(Bytes::from_static(b":\n\n")),
-            _ = stopping.wait_for(|stopping| *stopping) => return None,
-        };
-        if access.reaches(api, &item.account_id) {
-            let text = format!(
-                "id: {}\nevent: {}\ndata: {}\n\n",
-                item.id,
-                item.kind(),
-                item.data()
-            );
-            return Some(text.into());
+/// Somebody who watches, with what is still to be shown to him.
+struct Watcher {
+    api: ApiState,
+    access: Access,
+    items: mpsc::Receiver<Arc<Item>>,
+}
+
+impl Watcher {
+    /// The next thing that he may see; `None` at the end of the stream.
+    async fn next(&mut self) -> Option<Bytes> {
+        let mut stopping = self.api.stopping.subscribe();
+        // Begun once: what he may not see is no sign of life to him.
+        let silence = tokio::time::sleep(SIGN_OF_LIFE);
+        tokio::pin!(silence);
+        loop {
+            let item = tokio::select! {
+                item = self.items.recv() => item?,
+                () = &mut silence => return Some(Bytes::from_static(b":\n\n")),
+                _ = stopping.wait_for(|stopping| *stopping) => return None,
+            };
+            if self.access.reaches(&self.api, &item.account_id) {
+                let text = format!(
+                    "id: {}\nevent: {}\ndata: {}\n\n",
+                    item.id,
+                    item.kind(),
+                    item.data()
+                );
+                return Some(text.into());
+            }
         }
     }
 }

@@ -430,6 +430,26 @@ fn fact_of(account: &str) -> Record {
 }
 
 #[tokio::test]
+async fn a_watcher_whose_token_was_revoked_sees_nothing_more() {
+    let mut api = Api::start().await;
+    let (id, token) = token_of(&api, "default").await;
+    let mut all = Stream::open(&api, None).await;
+    api.token = token;
+    let mut revoked = Stream::open(&api, None).await;
+    api.token = support::api::ADMIN.into();
+    api.call("DELETE", &format!("/accounts/default/tokens/{id}"))
+        .await
+        .data(200);
+    // From here on only the server's own patience makes time go by.
+    tokio::time::pause();
+    let ends = async { while revoked.block().await.is_some() {} };
+    let ended = tokio::time::timeout(Duration::from_secs(120), ends).await;
+    assert!(ended.is_ok(), "the stream goes on");
+    api.feed.recorded(&fact_of("default"));
+    while all.block().await.expect("it goes on for others") == ":" {}
+}
+
+#[tokio::test]
 async fn a_watcher_hears_that_the_stream_lives_while_things_happen_that_he_may_not_see() {
     let mut api = Api::start().await;
     let customer = api.make_account("default", "Customer").await;

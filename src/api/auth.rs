@@ -54,7 +54,7 @@ pub struct AdminToken(pub(super) Arc<Doorkeeper>);
 
 impl AdminToken {
     /// Another token counts from now on; only its hash is kept. What was asked for with the one before goes on to
-    /// its end.
+    /// its end, but for a stream of events, which ends soon.
     pub fn change(&self, admin_token: &str) {
         self.0.change_admin(admin_token);
     }
@@ -229,11 +229,7 @@ impl FromRequestParts<ApiState> for Access {
                 reach: Reach::Everything,
             });
         }
-        let reach = match api.sealer.account(api, &token).await? {
-            Some(account_id) => Some(Reach::Account(account_id)),
-            None => kept(api, hash).await?,
-        };
-        let Some(reach) = reach else {
+        let Some(reach) = reach_of(api, &token, hash).await? else {
             return Err(api.doorkeeper.failed(peer, "The token is not valid"));
         };
         api.doorkeeper.succeeded(hash);
@@ -245,8 +241,15 @@ impl FromRequestParts<ApiState> for Access {
     }
 }
 
-/// What a token reaches that is kept in the store.
-async fn kept(api: &ApiState, hash: [u8; 32]) -> Result<Option<Reach>, StoreError> {
+/// What a token reaches that is not the admin's; `None` where it is not good.
+async fn reach_of(
+    api: &ApiState,
+    token: &str,
+    hash: [u8; 32],
+) -> Result<Option<Reach>, StoreError> {
+    if let Some(account_id) = api.sealer.account(api, token).await? {
+        return Ok(Some(Reach::Account(account_id)));
+    }
     let found = api
         .store
         .read(move |connection| tokens::find(connection, TokenKind::Token, &hash))
@@ -255,6 +258,25 @@ async fn kept(api: &ApiState, hash: [u8; 32]) -> Result<Option<Reach>, StoreErro
         Some(account_id) => Reach::Account(account_id),
         None => Reach::Everything,
     }))
+}
+
+/// The token of a request that goes on for long: it may be revoked meanwhile.
+pub(super) struct Pass(String);
+
+impl Pass {
+    /// Whether it is still good. A store that does not say changes nothing.
+    pub(super) async fn is_good(&self, api: &ApiState) -> bool {
+        let hash = hash(&self.0);
+        api.doorkeeper.is_admin(&hash) || !matches!(reach_of(api, &self.0, hash).await, Ok(None))
+    }
+}
+
+impl FromRequestParts<ApiState> for Pass {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &ApiState) -> Result<Self, Self::Rejection> {
+        Ok(Self(token(parts).unwrap_or_default()))
+    }
 }
 
 /// The address a request comes from.

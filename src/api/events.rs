@@ -13,9 +13,10 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use serde_json::json;
 use tokio::sync::{Notify, mpsc};
+use tokio::time::Instant;
 
 use super::ApiState;
-use super::auth::Access;
+use super::auth::{Access, Pass};
 use super::envelope::Problem;
 use super::feed::Item;
 use super::route::Route;
@@ -77,9 +78,20 @@ impl FromRequestParts<ApiState> for Watching {
     }
 }
 
-async fn watch(State(api): State<ApiState>, access: Access, watching: Watching) -> Response {
+async fn watch(
+    State(api): State<ApiState>,
+    access: Access,
+    pass: Pass,
+    watching: Watching,
+) -> Response {
     let items = api.feed.watch(watching.last_id, watching.hang_up.0);
-    let watcher = Watcher { api, access, items };
+    let watcher = Watcher {
+        api,
+        access,
+        pass,
+        checked: Instant::now(),
+        items,
+    };
     // The first bytes at once: a client knows that it is connected.
     let hello = Bytes::from_static(b": switchhook\n\n");
     let first = stream::iter([Ok::<_, Infallible>(hello)]);
@@ -99,12 +111,21 @@ async fn watch(State(api): State<ApiState>, access: Access, watching: Watching) 
 struct Watcher {
     api: ApiState,
     access: Access,
+    pass: Pass,
+    /// When his token was good.
+    checked: Instant,
     items: mpsc::Receiver<Arc<Item>>,
 }
 
 impl Watcher {
     /// The next thing that he may see; `None` at the end of the stream.
     async fn next(&mut self) -> Option<Bytes> {
+        if self.checked.elapsed() >= SIGN_OF_LIFE {
+            if !self.pass.is_good(&self.api).await {
+                return None;
+            }
+            self.checked = Instant::now();
+        }
         let mut stopping = self.api.stopping.subscribe();
         // Begun once: what he may not see is no sign of life to him.
         let silence = tokio::time::sleep(SIGN_OF_LIFE);

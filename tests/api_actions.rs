@@ -467,3 +467,28 @@ async fn a_watcher_hears_that_the_stream_lives_while_things_happen_that_he_may_n
     assert_eq!(sign.expect("a sign of life").as_deref(), Some(":"));
     busy.abort();
 }
+
+#[tokio::test]
+async fn what_a_hook_was_sent_is_explained_though_it_asks_for_something_else_by_now() {
+    let api = Api::start().await;
+    let mut receiver = Receiver::start().await;
+    let id = api.make_hook("default", hook(&receiver.uri("/"))).await;
+    api.happens("default", "call-1", Trigger::Dtmf);
+    receiver.next().await;
+    api.attempts(&at(&id, "attempts"), 1).await;
+    let other = json!({ "hook": "call_missed" });
+    api.send("PATCH", &format!("{HOOKS}/{id}"), other)
+        .await
+        .data(200);
+    let told = api
+        .call("GET", "/accounts/default/calls/call-1/timeline")
+        .await;
+    let verdict = &told.data(200)["timeline"][0]["facts"][0]["hooks"][0];
+    assert_eq!(
+        (&verdict["id"], &verdict["verdict"]),
+        (&json!(id), &json!("matched")),
+        "{:#}",
+        told.body
+    );
+    assert_eq!(verdict["delivery"]["state"], "delivered");
+}

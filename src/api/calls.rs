@@ -184,9 +184,14 @@ fn entry_view(entry: &Entry, hooks: &[Arc<Hook>], accounts: &Accounts) -> Value 
 fn fact_view(told: &Told, hooks: &[Arc<Hook>], accounts: &Accounts) -> Value {
     let fact = &told.fact;
     let payload = serde_json::to_value(&fact.payload).expect("text keys into memory");
-    let asking = hooks
-        .iter()
-        .filter(|hook| hook.settings.triggers.contains(fact.trigger));
+    // It may have been sent to one that does not ask for it: as an action, or before the hook was changed.
+    let asking = hooks.iter().filter(|hook| {
+        hook.settings.triggers.contains(fact.trigger)
+            || told
+                .sent
+                .iter()
+                .any(|sent| sent.delivery.hook_id == hook.id)
+    });
     let mut refusals = Refusals::default();
     let listed = asking.filter_map(|hook| {
         let opinion = Opinion::of(hook, told, accounts);

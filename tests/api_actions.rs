@@ -492,3 +492,22 @@ async fn what_a_hook_was_sent_is_explained_though_it_asks_for_something_else_by_
     );
     assert_eq!(verdict["delivery"]["state"], "delivered");
 }
+
+#[tokio::test]
+async fn a_test_is_recorded_though_whoever_asked_for_it_hangs_up() {
+    let api = Api::start().await;
+    let mut receiver = Receiver::start().await;
+    let gate = receiver.hold();
+    let id = api.make_hook("default", hook(&receiver.uri("/"))).await;
+    let path = format!("/v2{}", at(&id, "test"));
+    let asked = api.request("PUT", &path).send();
+    tokio::select! {
+        _ = asked => panic!("the receiver has not answered yet"),
+        _ = receiver.next() => {}
+    }
+    // The server has seen that the client is gone before it answers the next one.
+    api.call("GET", HOOKS).await.data(200);
+    gate.open();
+    let attempts = api.attempts(&at(&id, "attempts"), 1).await;
+    assert_eq!(attempts[0]["result"], "success");
+}

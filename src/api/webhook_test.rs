@@ -11,7 +11,7 @@ use super::route::{Route, schema};
 use super::webhooks::find;
 use crate::delivery;
 use crate::hook::{self, Delivery, Record};
-use crate::store::finished;
+use crate::store::{finished, in_own_task};
 use crate::trigger::Trigger;
 
 pub(super) fn routes() -> Vec<Route> {
@@ -38,16 +38,21 @@ async fn send(State(api): State<ApiState>, scope: Scope, _: NoData) -> Result<Re
     let fact = hook::sample(trigger, &scope.account_id, now, sequence);
     let mut sample = Delivery::new(&fact, &hook);
     sample.skipped = false;
-    let sent = api
-        .sender
-        .send(&hook, &sample, &hook.settings.uri, 1, now)
-        .await;
-    let attempt = delivery::record(sent, 1, 0, now);
-    let record = Record::new(&fact, vec![sample]);
-    let logged = api
-        .store
-        .write(move |tx| finished::record(tx, record.clone(), std::slice::from_ref(&attempt)))
-        .await?;
-    api.feed.attempted(&logged.delivery, &logged.attempt);
+    // What was sent is in the log, also where whoever asked for it has gone.
+    let logged = in_own_task(async move {
+        let sent = api
+            .sender
+            .send(&hook, &sample, &hook.settings.uri, 1, now)
+            .await;
+        let attempt = delivery::record(sent, 1, 0, now);
+        let record = Record::new(&fact, vec![sample]);
+        let logged = api
+            .store
+            .write(move |tx| finished::record(tx, record.clone(), std::slice::from_ref(&attempt)))
+            .await?;
+        api.feed.attempted(&logged.delivery, &logged.attempt);
+        Ok(logged)
+    })
+    .await?;
     Ok(Reply::created(view(&logged)))
 }

@@ -519,3 +519,18 @@ async fn a_page_of_large_attempts_ends_early_and_says_where_it_goes_on() {
     assert_eq!(rest.data(200).as_array().unwrap().len(), EVENTS - count);
     assert_eq!(rest.body.get("next_start_key"), None);
 }
+
+#[tokio::test]
+async fn nobody_finds_a_password_out_by_searching_for_it() {
+    let api = Api::start().await;
+    let mut nats = hook("Bus");
+    nats["uri"] = json!("nats://calls:s3cret@127.0.0.1:4222/calls");
+    let id = api.make_hook("default", nats).await;
+    for (search, found) in [("s3c", 0), (":s3cret@", 0), ("127.0.0.1:4222", 1)] {
+        let path = format!("{HOOKS}?search={search}");
+        let listed = api.call("GET", &path).await;
+        let listed = listed.data(200).as_array().unwrap();
+        assert_eq!(listed.len(), found, "{search}");
+        assert!(listed.iter().all(|hook| hook["id"] == id));
+    }
+}

@@ -55,6 +55,21 @@ pub struct Filter {
     pub auto_disabled: Option<bool>,
 }
 
+impl Filter {
+    /// Whether what SQLite has found in a hook stands in what may be shown of it: a password in its URI may not.
+    fn finds(&self, hook: &Hook) -> bool {
+        let Some(search) = &self.search else {
+            return true;
+        };
+        let search = search.to_ascii_lowercase();
+        let shown = hook.summary();
+        let mut texts = ["name", "description", "uri"]
+            .iter()
+            .filter_map(|field| shown.get(*field)?.as_str());
+        texts.any(|text| text.to_ascii_lowercase().contains(&search))
+    }
+}
+
 /// The hooks of an account in the order in which they were made, from the one with the id `start` on, at most
 /// `size`, and the id that the next page starts with.
 ///
@@ -70,21 +85,25 @@ pub fn page(
     let mut statement = conn.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM hooks INDEXED BY hooks_listed WHERE account_id = ?1 AND deleted IS NULL
            AND key >= coalesce((SELECT key FROM hooks WHERE id = ?2), 0)
-           AND (?4 IS NULL OR (disable_reason IS NOT NULL) = ?4)
-           AND (?5 IS NULL OR instr(lower(concat_ws(char(10), document ->> 'name',
-                document ->> 'description', document ->> 'uri')), lower(?5)) > 0)
-         ORDER BY key LIMIT ?3"
+           AND (?3 IS NULL OR (disable_reason IS NOT NULL) = ?3)
+           AND (?4 IS NULL OR instr(lower(concat_ws(char(10), document ->> 'name',
+                document ->> 'description', document ->> 'uri')), lower(?4)) > 0)
+         ORDER BY key"
     ))?;
     let mut rows = statement.query(params![
         account_id,
         start,
-        size as i64 + 1,
         filter.auto_disabled,
         filter.search,
     ])?;
     let mut hooks = Vec::new();
-    while let Some(row) = rows.next()? {
-        hooks.push(read(row)?);
+    while hooks.len() <= size
+        && let Some(row) = rows.next()?
+    {
+        let hook = read(row)?;
+        if filter.finds(&hook) {
+            hooks.push(hook);
+        }
     }
     let next = (hooks.len() > size)
         .then(|| hooks.pop())

@@ -1166,6 +1166,54 @@ async fn what_is_old_goes_and_what_is_pending_stays() {
 }
 
 #[tokio::test]
+async fn a_deleted_hook_stays_until_its_last_delivery_is_gone() {
+    // More than a bite of retention, each with two attempts, the first ones before the second ones.
+    const COUNT: i64 = 600;
+    let house = House::new();
+    let mut opened = house.open();
+    let store = opened.store.clone();
+    let hook = make_hook(&store, "crm").await;
+    for second in 0..COUNT {
+        store
+            .offer(event(&hook, "call", second, Trigger::Dtmf))
+            .unwrap();
+    }
+    let all = committed(&mut opened, COUNT as usize).await;
+    let then = Next::Retry { due_at: START };
+    for made in [1, 2] {
+        for delivery in &all {
+            let then = if made == 1 { then } else { Next::Failed };
+            store.settle(failed(delivery.id, made, START, then));
+        }
+    }
+    let id = hook.id.clone();
+    store
+        .write(move |tx| hooks::delete(tx, accounts::DEFAULT, &id))
+        .await
+        .unwrap();
+    store.close().await.unwrap();
+
+    house.set_clock(Timestamp(START.0 + 8 * DAY));
+    let opened = house.open();
+    let count = |table: &'static str| {
+        let store = opened.store.clone();
+        async move {
+            let sql = format!("SELECT count(*) FROM {table}");
+            let read =
+                store.read(move |conn| Ok(conn.query_row(&sql, (), |row| row.get::<_, i64>(0))?));
+            read.await.unwrap()
+        }
+    };
+    let gone = async {
+        while count("hooks").await != 0 {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    timeout(PATIENCE, gone).await.expect("the hook goes");
+    assert_eq!(count("deliveries").await, 0);
+}
+
+#[tokio::test]
 async fn no_id_is_given_twice_though_its_row_was_removed() {
     let house = House::new();
     let mut opened = house.open();

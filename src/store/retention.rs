@@ -47,6 +47,8 @@ pub(super) struct Retention {
     /// A pass through the log is under way.
     passing: bool,
     next_pass: Instant,
+    /// What is older goes in this pass: the same for deliveries as for the attempts that keep them.
+    old: Option<i64>,
     transactions: u32,
     is_idle: bool,
     /// The last delivery that this pass has looked at: what stays (pending, or kept by its attempts) is not
@@ -60,6 +62,7 @@ impl Retention {
             limits,
             passing: true,
             next_pass: Instant::now(),
+            old: None,
             transactions: 0,
             is_idle: false,
             reached: 0,
@@ -94,6 +97,7 @@ impl Retention {
     pub(super) fn give_up(&mut self) {
         self.passing = false;
         self.next_pass = Instant::now() + EVERY;
+        self.old = None;
         self.reached = 0;
     }
 
@@ -101,12 +105,15 @@ impl Retention {
     pub(super) fn bite(&mut self, tx: &mut Tx<'_>) -> Result<usize, StoreError> {
         self.transactions = 0;
         let (age, most_rows) = self.limits.get();
-        let old = tx.now.before(age).0;
+        let old = *self.old.get_or_insert_with(|| tx.now.before(age).0);
         // Ids rise by one, so the newest ids are the newest rows, and so many.
         let surplus = |last: i64| last.saturating_sub(most_rows);
         let (attempts, no_old_attempts) = remove_attempts(tx, old, surplus(tx.ids.last_attempt()))?;
-        let (others, reached) =
-            remove_deliveries(tx, self.reached, old, surplus(tx.ids.last_delivery()))?;
+        let (others, reached) = match no_old_attempts {
+            true => remove_deliveries(tx, self.reached, old, surplus(tx.ids.last_delivery()))?,
+            // Those that are kept by an attempt are not looked at again in this pass, at whose end their hook goes.
+            false => (0, Some(self.reached)),
+        };
         let (steps, no_old_steps) =
             timeline::remove_old(tx, old, surplus(tx.ids.last_step()), BITE)?;
         if attempts + others + steps > 0 {

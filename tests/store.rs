@@ -1214,6 +1214,41 @@ async fn a_deleted_hook_stays_until_its_last_delivery_is_gone() {
 }
 
 #[tokio::test]
+async fn a_store_that_hangs_while_it_tidies_up_says_so() {
+    let house = House::new();
+    let mut opened = house.open();
+    let hook = make_hook(&opened.store, "crm").await;
+    let delivery = commit(&mut opened, event(&hook, "call", 1, Trigger::Dtmf)).await;
+    settle(&mut opened, delivered(delivery.id, START)).await;
+    // To remove an attempt takes a second.
+    opened
+        .store
+        .write(|tx| {
+            tx.execute_batch(
+                "CREATE TABLE many AS WITH RECURSIVE c (n) AS
+                     (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 4000) SELECT n FROM c;
+                 CREATE TRIGGER slow BEFORE DELETE ON attempts BEGIN
+                     SELECT max(a.n + b.n) FROM many a, many b;
+                 END",
+            )?;
+            Ok(())
+        })
+        .await
+        .unwrap();
+    opened.store.close().await.unwrap();
+    house.set_clock(Timestamp(START.0 + 8 * DAY));
+    let opened = house.open_with(StoreConfig {
+        stall_timeout: Duration::from_millis(50),
+        ..house.config()
+    });
+    let store = opened.store.clone();
+    until("the stall shows", || store.health().stalled_since.is_some()).await;
+    assert_eq!(store.health().removed, 0);
+    until("it ends", || store.health().stalled_since.is_none()).await;
+    until("the rows are gone", || store.health().removed == 3).await;
+}
+
+#[tokio::test]
 async fn no_id_is_given_twice_though_its_row_was_removed() {
     let house = House::new();
     let mut opened = house.open();

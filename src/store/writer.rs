@@ -251,12 +251,13 @@ impl Writer {
         let mut left = Vec::new();
         let mut not_before = Instant::now();
         loop {
-            match (self.queue).take(BATCH, self.retention.patience(), not_before) {
+            let taken = (self.queue).take(BATCH, self.retention.patience(), not_before);
+            // Also what it does between two transactions keeps everybody waiting.
+            self.gauge.begins(self.clock.now());
+            match taken {
                 Taken::Work(batch) => {
                     not_before = Instant::now() + SPACING;
-                    self.gauge.begins(self.clock.now());
                     left = self.commit(batch);
-                    self.gauge.ended();
                     if !left.is_empty() {
                         break;
                     }
@@ -269,7 +270,9 @@ impl Writer {
                 self.tidy();
             }
             self.checkpoints.tend(&self.conn);
+            self.gauge.ended();
         }
+        self.gauge.ended();
         self.checkpoints.end();
         // The file and its lock are free before anybody hears that the store is closed.
         if let Err((_, error)) = self.conn.close() {

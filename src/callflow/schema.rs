@@ -246,6 +246,11 @@ pub(super) fn text_of(value: &Value) -> Option<String> {
     }
 }
 
+/// A number that was checked to be whole, which 2.0 is as well.
+pub(super) fn whole_of(value: &Value) -> Option<u64> {
+    value.as_f64().map(|number| number as u64)
+}
+
 /// The data of a module, checked, with defaults filled in.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Data(Document);
@@ -301,10 +306,7 @@ impl Data {
 
     /// A field's number; 0 where it is not there.
     pub(super) fn whole(&self, name: &str) -> u64 {
-        self.0
-            .get(name)
-            .and_then(Value::as_f64)
-            .map_or(0, |number| number as u64)
+        self.0.get(name).and_then(whole_of).unwrap_or(0)
     }
 
     /// Whether a field is true.

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::device::{DOMAIN, at_domain};
 use super::{Act, Application, Category, Children, Module, Scene, TALK};
-use crate::callflow::schema::{Data, Field, Kind, Notes, text_of};
+use crate::callflow::schema::{Data, Field, Kind, Notes, text_of, whole_of};
 
 const TIMEOUT: Kind = Kind::Whole(1, 600);
 const MOST: usize = 50;
@@ -63,7 +63,7 @@ fn act(data: &Data, scene: &Scene<'_>) -> Act {
 }
 
 fn leg(endpoint: &Value, data: &Data, scene: &Scene<'_>) -> String {
-    let number = |name| endpoint.get(name).and_then(Value::as_u64);
+    let number = |name| endpoint.get(name).and_then(whole_of);
     let timeout = number("timeout").unwrap_or(data.whole("timeout"));
     let delay = match number("delay") {
         Some(seconds) if seconds > 0 => format!("leg_delay_start={seconds},"),
@@ -96,6 +96,15 @@ mod tests {
                 json!({"endpoints": [{"id": "1"}, {"id": "2"}], "strategy": "single", "timeout": 7})
             ),
             ["bridge [leg_timeout=7]user/1@pbx.test|[leg_timeout=7]user/2@pbx.test"]
+        );
+    }
+
+    #[test]
+    fn a_whole_number_may_be_written_with_a_point() {
+        let endpoints = json!([{"id": "1001", "delay": 5.0, "timeout": 10.0}]);
+        assert_eq!(
+            applications(&MODULE, json!({"endpoints": endpoints})),
+            ["bridge [leg_delay_start=5,leg_timeout=10]user/1001@pbx.test"]
         );
     }
 

@@ -98,8 +98,12 @@ impl Doorkeeper {
 
     /// Another admin token counts from now on, and the one before no more.
     fn change_admin(&self, admin_token: &str) {
-        self.admin.store(Arc::new(hash(admin_token)));
-        self.welcome().clear();
+        let new = hash(admin_token);
+        let before = self.admin.swap(Arc::new(new));
+        // Every reload comes here. The others are as good as they were, and may share an address with a guesser.
+        if *before != new {
+            self.welcome().remove(&*before);
+        }
     }
 
     /// Refuses an address that has failed too often, before its next guess is looked at.
@@ -349,5 +353,29 @@ impl FromRequestParts<ApiState> for Scope {
             is_from_above,
             ids,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_knows_is_welcome_though_the_configuration_was_reloaded() {
+        let guesser = Peer(Ipv6Addr::LOCALHOST.into());
+        let doorkeeper = Doorkeeper::new("first");
+        let [first, customer] = ["first", "customer"].map(hash);
+        doorkeeper.succeeded(first);
+        doorkeeper.succeeded(customer);
+        let shut_out = || doorkeeper.let_try(guesser, &hash("guess")).is_err();
+        while !shut_out() {
+            doorkeeper.failed(guesser, "no");
+        }
+        doorkeeper.change_admin("first");
+        assert!(doorkeeper.let_try(guesser, &first).is_ok());
+        assert!(doorkeeper.let_try(guesser, &customer).is_ok());
+        doorkeeper.change_admin("second");
+        assert!(doorkeeper.let_try(guesser, &first).is_err());
+        assert!(doorkeeper.let_try(guesser, &customer).is_ok());
     }
 }

@@ -534,3 +534,24 @@ async fn nobody_finds_a_password_out_by_searching_for_it() {
         assert!(listed.iter().all(|hook| hook["id"] == id));
     }
 }
+
+#[tokio::test]
+async fn hooks_are_listed_and_switched_on_though_another_one_cannot_be_read() {
+    let api = Api::start().await;
+    let bad = api.make_hook("default", hook("bad")).await;
+    let good = api.make_hook("default", hook("good")).await;
+    api.store
+        .write(move |tx| {
+            tx.execute("UPDATE hooks SET disable_reason = 'it failed'", ())?;
+            let damage = "UPDATE hooks SET document = '{}' WHERE id = ?";
+            Ok(tx.execute(damage, [&bad])?)
+        })
+        .await
+        .unwrap();
+    let listed = api.call("GET", HOOKS).await;
+    assert_eq!(listed.data(200).as_array().unwrap().len(), 1);
+    assert_eq!(listed.data(200)[0]["id"], good);
+    let again = json!({ "re-enable": true });
+    let enabled = api.send("PATCH", HOOKS, again).await;
+    assert_eq!(enabled.data(200), &json!([good]));
+}

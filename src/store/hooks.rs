@@ -71,10 +71,10 @@ impl Filter {
 }
 
 /// The hooks of an account in the order in which they were made, from the one with the id `start` on, at most
-/// `size`, and the id that the next page starts with.
+/// `size`, and the id that the next page starts with. Those that cannot be read are left out.
 ///
 /// # Errors
-/// SQLite's, or a row that cannot be read.
+/// SQLite's.
 pub fn page(
     conn: &Connection,
     account_id: &str,
@@ -100,10 +100,7 @@ pub fn page(
     while hooks.len() <= size
         && let Some(row) = rows.next()?
     {
-        let hook = read(row)?;
-        if filter.finds(&hook) {
-            hooks.push(hook);
-        }
+        hooks.extend(readable(read(row))?.filter(|hook| filter.finds(hook)));
     }
     let next = (hooks.len() > size)
         .then(|| hooks.pop())
@@ -271,10 +268,11 @@ pub fn reenable(tx: &mut Tx<'_>, account_id: &str, id: &str) -> Result<Option<Ho
     Ok(Some(hook))
 }
 
-/// Switches on again every hook of an account that [`disable`] switched off, and returns them.
+/// Switches on again every hook of an account that [`disable`] switched off, and returns them. Those that cannot be
+/// read are left as they are.
 ///
 /// # Errors
-/// SQLite's, or a row that cannot be read.
+/// SQLite's.
 pub fn reenable_all(tx: &mut Tx<'_>, account_id: &str) -> Result<Vec<Hook>, StoreError> {
     let ids: Vec<String> = tx
         .prepare_cached(
@@ -285,7 +283,7 @@ pub fn reenable_all(tx: &mut Tx<'_>, account_id: &str) -> Result<Vec<Hook>, Stor
         .collect::<Result<_, _>>()?;
     let mut hooks = Vec::with_capacity(ids.len());
     for id in ids {
-        hooks.extend(reenable(tx, account_id, &id)?);
+        hooks.extend(readable(reenable(tx, account_id, &id))?.flatten());
     }
     Ok(hooks)
 }
@@ -359,6 +357,15 @@ fn read(row: &Row<'_>) -> Result<Hook, StoreError> {
         },
         id,
     })
+}
+
+/// What was read, or nothing where the row cannot be read: the start has told of it, and the others go on without.
+fn readable<T>(read: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
+    match read {
+        Ok(read) => Ok(Some(read)),
+        Err(StoreError::Damaged { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// A document as it is stored.

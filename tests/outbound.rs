@@ -352,6 +352,29 @@ async fn it_answers_late_and_the_late_answer_is_nobody_elses() {
 }
 
 #[tokio::test]
+async fn who_is_interrupted_when_it_begins_to_follow_follows_all_the_same() {
+    let listener = listener().await;
+    let (mut call, mut wire, caller) = by_hand(&listener).await;
+    let interrupted = tokio::time::timeout(IMPATIENCE, call.follow()).await;
+    assert!(interrupted.is_err());
+    let talking = async {
+        assert_eq!(wire.hear().await.as_deref(), Some("myevents"));
+        wire.reply("+OK Events Enabled").await.unwrap();
+        assert_eq!(wire.hear().await.as_deref(), Some("myevents"));
+        wire.reply("-ERR aready enabled.").await.unwrap();
+        let command = wire.hear().await.unwrap();
+        wire.reply("+OK").await.unwrap();
+        let uuid = header(&command, "Event-UUID").unwrap();
+        wire.say(caller.event("CHANNEL_EXECUTE_COMPLETE", &[("Application-UUID", uuid)]))
+            .await
+            .unwrap();
+        wire
+    };
+    let (_wire, ran) = tokio::join!(talking, call.execute("playback", "x", PATIENCE));
+    ran.unwrap();
+}
+
+#[tokio::test]
 async fn it_refuses_and_the_call_goes_on() {
     let listener = listener().await;
     let (mut call, mut wire, _) = by_hand(&listener).await;

@@ -217,7 +217,11 @@ impl Outbound {
     /// [`OutboundError`].
     pub async fn follow(&mut self) -> Result<(), OutboundError> {
         if !self.follows {
-            self.ask(Command::myevents()).await?;
+            match self.ask(Command::myevents()).await {
+                // It was said before, and nobody waited for the answer: `-ERR aready enabled.`
+                Err(OutboundError::Refused { reply, .. }) if reply.contains("enabled") => {}
+                asked => asked?,
+            }
             self.follows = true;
         }
         Ok(())

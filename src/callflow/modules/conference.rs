@@ -15,7 +15,9 @@ pub(super) const MODULE: Module = Module {
     children: Children::Default,
     check: no_more,
     act: |data, _| {
-        let argument = format!("{}@{}", data.word("id"), data.word("profile"));
+        // mod_conference takes what follows a `+` for the PIN: all conferences that begin with one would be one.
+        let name = data.word("id").replace('+', "");
+        let argument = format!("{name}@{}", data.word("profile"));
         Act::Run(vec![Application::new("conference", argument, TALK)])
     },
 };
@@ -36,6 +38,10 @@ mod tests {
         assert_eq!(
             applications(&MODULE, json!({"id": "3000", "profile": "wideband"})),
             ["conference 3000@wideband"]
+        );
+        assert_eq!(
+            applications(&MODULE, json!({"id": "+15551230000"})),
+            ["conference 15551230000@default"]
         );
     }
 }

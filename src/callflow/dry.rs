@@ -117,14 +117,18 @@ fn take<'a>(
         Act::Webhook => {
             let verb = data.word("http_verb").to_ascii_uppercase();
             step.webhook = Some(format!("{verb} {}", data.word("uri")));
-            if verb == "GET" {
+            let said = data.document().get("wait_ms").and_then(Value::as_f64);
+            let waits = said.map_or(verb == "GET", |ms| ms >= 1.0);
+            if verb == "GET" && waits {
                 step.note =
                     Some("what the server answers would be run before the next step".into());
             }
             Some(match call["webhook"].as_str().unwrap_or("success") {
                 "failure" | "timeout" => vec!["failure"],
                 "queued" => Vec::new(),
-                _ => vec!["success"],
+                _ if waits => vec!["success"],
+                // Nobody knows yet how it goes.
+                _ => Vec::new(),
             })
         }
     }
@@ -226,5 +230,28 @@ mod tests {
         assert_eq!(ends(json!({})), "flow.children.timeout.children._");
         // Nobody chose 2: there is no way on.
         assert_eq!(ends(json!({"digits": "2"})), "flow");
+    }
+    #[test]
+    fn only_who_waits_for_an_answer_goes_by_it() {
+        let next = |data: Value, webhook: Value| {
+            let flow = json!({"module": "webhook", "data": data, "children": {
+                "success": {"module": "hangup"}, "failure": {"module": "hangup"}, "_": {"module": "hangup"}}});
+            walk(flow, json!({"webhook": webhook}))[0]
+                .next
+                .clone()
+                .unwrap()
+        };
+        for (verb, wait_ms, goes_on) in [
+            ("post", json!(null), "_"),
+            ("post", json!(500), "success"),
+            ("get", json!(null), "success"),
+            ("get", json!(0), "_"),
+        ] {
+            let data = json!({"uri": "http://a/", "http_verb": verb, "wait_ms": wait_ms});
+            assert_eq!(next(data.clone(), json!(null)), goes_on, "{data}");
+            assert_eq!(next(data.clone(), json!("success")), goes_on, "{data}");
+            // That it cannot be stored is known at once.
+            assert_eq!(next(data, json!("failure")), "failure");
+        }
     }
 }

@@ -660,6 +660,20 @@ async fn a_menu_goes_where_the_digits_lead() {
 }
 
 #[tokio::test]
+async fn what_a_flow_sets_outlives_a_call_that_nobody_takes() {
+    let mut flow =
+        json!({"module": "set_variables", "data": {"variables": {"hangup_after_bridge": "false"}}});
+    flow["children"] = json!({"_": seed()});
+    for caller in [Caller::new(), Caller::new().sync()] {
+        let place = Place::new().await;
+        let caller = caller.applications(bridge_ends("NO_ANSWER"));
+        let story = place.run(flow.clone(), caller).await;
+        assert_eq!(story.end, End::HandedBack);
+        assert_eq!(story.variable("hangup_after_bridge"), "false");
+    }
+}
+
+#[tokio::test]
 async fn a_transfer_takes_the_call_elsewhere_and_tells_it_first() {
     let place = Place::new().await;
     let flow = json!({"module": "webhook", "data": {"uri": "http://a.test/", "wait_ms": 1000},

@@ -316,7 +316,6 @@ impl<'a, D: Desk> Walk<'a, D> {
                 false => self.proceed(place, &[]),
             },
             Act::Menu(applications) => {
-                self.follow().await?;
                 self.execute_all(&applications).await?;
                 let pressed = self.call.channel().variable(MENU_VARIABLE);
                 let invalid = format!("{MENU_VARIABLE}_invalid");
@@ -347,6 +346,8 @@ impl<'a, D: Desk> Walk<'a, D> {
     }
 
     async fn execute_all(&mut self, applications: &[Application]) -> Result<(), Halt> {
+        // What they change is told and restored later: a socket that is not asynchronous would not say.
+        self.follow().await?;
         for application in applications {
             let limit = application.limit;
             let ran = self

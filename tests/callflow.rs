@@ -293,6 +293,20 @@ async fn an_answered_call_that_is_transferred_stays_where_it_is() {
 }
 
 #[tokio::test]
+async fn a_call_that_somebody_moves_elsewhere_is_not_followed_there() {
+    let menu = json!({"module": "menu", "data": {"file": "m.wav", "answer": false}});
+    for mut flow in [play("long.wav"), menu] {
+        flow["children"] = json!({"_": {"module": "webhook", "data": {"uri": "http://a.test/"}}});
+        let place = Place::new().await;
+        let caller = Caller::new().applications(|_, _| Did::Moved(Vec::new()));
+        let story = place.run(flow, caller).await;
+        assert_eq!(story.end, End::LetGo);
+        assert_eq!(story.ran.len(), 1, "{:?}", story.ran);
+        assert_eq!(place.asked(), [""; 0]);
+    }
+}
+
+#[tokio::test]
 async fn a_queue_bridges_the_agent_and_is_done_long_before_they_have_talked() {
     let queue = json!({"module": "queue", "data": {"id": "support@default"},
         "children": {"_": play("nobody.wav")}});

@@ -25,6 +25,8 @@ use crate::hook::{Hook, Verb};
 
 /// Steps of a call at most.
 pub(super) const STEPS: usize = 100;
+/// The header with the state that a leg is in or is about to be in.
+const STATE: &str = "Channel-State-Number";
 /// How long the store may take for a webhook.
 const COMMIT: Duration = Duration::from_secs(1);
 
@@ -81,7 +83,7 @@ impl Default for CallflowConfig {
 pub(super) enum Ended {
     /// There is no next step.
     Done,
-    /// Somebody answered: the switch hangs up when they have talked, or has sent the call elsewhere.
+    /// Somebody answered, and the switch hangs up when they have talked; or the call was sent elsewhere.
     Answered,
     /// The call is to be sent elsewhere.
     Leave(Application),
@@ -108,6 +110,8 @@ pub(super) struct Walk<'a, D> {
     config: &'a CallflowConfig,
     report: &'a mut Report,
     account: Arc<str>,
+    /// The state in which the call is as long as it is in `socket`: CS_EXECUTE, for most.
+    state: Option<Vec<u8>>,
     /// The callflows that it is or was in.
     visited: Vec<Arc<str>>,
     places: Vec<Place>,
@@ -122,7 +126,9 @@ impl<'a, D: Desk> Walk<'a, D> {
         report: &'a mut Report,
     ) -> Self {
         let fact = fact_of_action(call.channel(), &desk.accounts(), &config.tracker);
+        let state = call.channel().raw(STATE).map(<[u8]>::to_vec);
         Self {
+            state,
             call,
             desk,
             config,
@@ -265,7 +271,11 @@ impl<'a, D: Desk> Walk<'a, D> {
                 self.complain(&format!("a call takes {STEPS} steps at most"));
                 return Err(Halt::Stop);
             }
-            if let Some(ended) = self.step(&place).await? {
+            let ended = self.step(&place).await?;
+            if self.has_left() {
+                return Ok(Ended::Answered);
+            }
+            if let Some(ended) = ended {
                 return Ok(ended);
             }
         }
@@ -355,6 +365,9 @@ impl<'a, D: Desk> Walk<'a, D> {
                 .execute(application.name, &application.argument, limit)
                 .await;
             self.outlive(ran)?;
+            if self.has_left() {
+                break;
+            }
         }
         Ok(())
     }
@@ -421,10 +434,16 @@ impl<'a, D: Desk> Walk<'a, D> {
         if channel.variable("cc_cause").as_deref() == Some("answered") {
             return true;
         }
-        // SUCCESS is early media as well. Had somebody answered, the call would be hung up by now, unless it
-        // has left `socket` for another place: CS_EXECUTE, the state 4, is where it has been all the time.
-        channel.variable("originate_disposition").as_deref() == Some("SUCCESS")
-            && channel.raw("Channel-State-Number") != Some(b"4")
+        // `originate_disposition` is SUCCESS for early media as well. Had somebody answered, the call would be
+        // hung up by now, unless it was sent elsewhere.
+        self.has_left()
+    }
+
+    /// Whether the call has left `socket`: somebody has hung it up or sent it elsewhere. What we say is still
+    /// heard there, and would be run in the midst of what it does now.
+    fn has_left(&self) -> bool {
+        let state = self.call.channel().raw(STATE);
+        state.is_some() && state != self.state.as_deref()
     }
 
     async fn jump(&mut self, place: &Place, id: String) -> Result<(), Halt> {

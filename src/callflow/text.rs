@@ -30,6 +30,10 @@ pub(super) fn objection(text: &str, author: Author<'_>) -> Option<&'static str> 
     if text.starts_with('%') {
         return Some("Value must not begin with %: the switch would read settings there");
     }
+    // The switch drops both, and expands twice what it sets: $\'{ is ${ the second time.
+    if text.contains("\\'") {
+        return Some("Value must not hold \\'");
+    }
     let mut rest = text;
     while let Some((before, reference)) = rest.split_once("${") {
         if author.is_receiver() {
@@ -293,13 +297,21 @@ mod tests {
             "a${b}",
             "$${domain}",
             "\\\\${system(reboot)}",
+            "$\\'{system(reboot)}",
             "%[api_hangup_hook=system reboot]hello",
             "line\nbreak",
             "nul\0",
         ] {
             assert!(objection(evil, receiver(&[])).is_some(), "{evil:?}");
         }
-        for good in ["costs $5", "50 % off", "a, b | c", "/tmp/a.wav", ""] {
+        for good in [
+            "costs $5",
+            "50 % off",
+            "a, b | c",
+            "it's a\\b",
+            "/tmp/a.wav",
+            "",
+        ] {
             assert_eq!(objection(good, receiver(&[])), None, "{good:?}");
         }
     }
@@ -316,6 +328,7 @@ mod tests {
             "${a${b}}",
             "$${domain}",
             "${a b}",
+            "$\\'{system(x)}",
         ] {
             assert!(objection(evil, Author::Account).is_some(), "{evil:?}");
         }

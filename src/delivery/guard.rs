@@ -113,12 +113,18 @@ pub(super) enum Unreachable {
 
 /// What no configuration allows.
 fn never(address: IpAddr) -> Option<&'static str> {
-    /// Amazon's metadata service over IPv6 has an address of its own in the private range.
-    const METADATA: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
+    /// Not every cloud's is link-local: Amazon's and Google's over IPv6, and those of Alibaba, Azure and Oracle.
+    const METADATA: [IpAddr; 5] = [
+        IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
+        IpAddr::V6(Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254)),
+        IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
+        IpAddr::V4(Ipv4Addr::new(168, 63, 129, 16)),
+        IpAddr::V4(Ipv4Addr::new(192, 0, 0, 192)),
+    ];
     match address {
         IpAddr::V4(v4) if v4.is_link_local() => Some("link-local, where cloud metadata is served"),
         IpAddr::V6(v6) if v6.is_unicast_link_local() => Some("link-local"),
-        IpAddr::V6(METADATA) => Some("a cloud's metadata service"),
+        _ if METADATA.contains(&address) => Some("a cloud's metadata service"),
         _ if address.is_unspecified() => Some("unspecified"),
         _ if address.is_multicast() => Some("multicast"),
         IpAddr::V4(Ipv4Addr::BROADCAST) => Some("broadcast"),
@@ -139,7 +145,8 @@ fn is_private(address: IpAddr) -> bool {
     }
 }
 
-/// The IPv4 address inside an IPv6 one that leads there: IPv4-mapped, IPv4-compatible, NAT64 and 6to4.
+/// The IPv4 address inside an IPv6 one that leads there: IPv4-mapped, IPv4-compatible, IPv4-translated, NAT64 with
+/// the well-known prefix and with a network's own (RFC 8215), and 6to4.
 fn embedded_v4(address: IpAddr) -> Option<Ipv4Addr> {
     let IpAddr::V6(v6) = address else {
         return None;
@@ -150,7 +157,8 @@ fn embedded_v4(address: IpAddr) -> Option<Ipv4Addr> {
     match v6.segments() {
         [0, 0, 0, 0, 0, 0xffff, a, b] => Some(last([a, b])),
         [0, 0, 0, 0, 0, 0, a, b] if a != 0 => Some(last([a, b])),
-        [0x64, 0xff9b, 0, 0, 0, 0, a, b] => Some(last([a, b])),
+        [0, 0, 0, 0, 0xffff, 0, a, b] => Some(last([a, b])),
+        [0x64, 0xff9b, 0, 0, 0, 0, a, b] | [0x64, 0xff9b, 1, .., a, b] => Some(last([a, b])),
         [0x2002, a, b, ..] => Some(last([a, b])),
         _ => None,
     }
@@ -195,9 +203,16 @@ mod tests {
             "http://[::ffff:a9fe:a9fe]/",
             "http://[::a9fe:a9fe]/",
             "http://[64:ff9b::a9fe:a9fe]/",
+            "http://[64:ff9b:1::a9fe:a9fe]/",
+            "http://[::ffff:0:a9fe:a9fe]/",
             "http://[2002:a9fe:a9fe::1]/",
             "http://[fe80::1]/",
             "http://[fd00:ec2::254]/",
+            "http://[fd20:ce::254]/",
+            "http://100.100.100.200/latest/meta-data",
+            "http://[::ffff:100.100.100.200]/",
+            "http://168.63.129.16/",
+            "http://192.0.0.192/opc/v2",
             "http://0.0.0.0/",
             "http://0/",
             "http://[::]/",

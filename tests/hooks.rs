@@ -192,6 +192,17 @@ fn filters_let_through_what_they_say() {
 }
 
 #[test]
+fn a_modifier_that_is_null_is_none() {
+    let hook = hook_of(1, "default", json!({"modifiers": {"digit": null}}));
+    assert!(route([hook], &digit_pressed()).is_some());
+    let nameless = document(json!({
+        "name": "n", "hook": "switch_event", "uri": "http://127.0.0.1/", "modifiers": {"event": null},
+    }));
+    let mistakes = Settings::read(&nameless).unwrap_err().to_string();
+    assert!(mistakes.starts_with("modifiers.event: "), "{mistakes}");
+}
+
+#[test]
 fn what_belongs_to_no_call_does_not_pass_the_filters_on_calls() {
     let mut fact = digit_pressed();
     fact.trigger = Trigger::SwitchConnected;

@@ -701,6 +701,9 @@ impl<'a> Reader<'a> {
     fn modifiers(&mut self, triggers: TriggerSet) -> Vec<Modifier> {
         let mut modifiers = Vec::new();
         for (key, value) in self.object("modifiers").into_iter().flatten() {
+            if value.is_null() {
+                continue;
+            }
             let items = match value {
                 Value::Array(items) => items.as_slice(),
                 item => std::slice::from_ref(item),

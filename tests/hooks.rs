@@ -192,6 +192,17 @@ fn filters_let_through_what_they_say() {
 }
 
 #[test]
+fn a_modifier_may_name_the_trigger() {
+    let of = |trigger| hook_of(1, "default", json!({"modifiers": {"hook_event": trigger}}));
+    let fact = digit_pressed();
+    assert_eq!(of("dtmf").settings.verdict(&fact), Verdict::Wanted);
+    assert_eq!(
+        of("channel_create").settings.verdict(&fact),
+        Verdict::Modifier("hook_event".into())
+    );
+}
+
+#[test]
 fn a_modifier_that_is_null_is_none() {
     let hook = hook_of(1, "default", json!({"modifiers": {"digit": null}}));
     assert!(route([hook], &digit_pressed()).is_some());

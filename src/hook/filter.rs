@@ -38,6 +38,7 @@ impl Modifier {
     fn passes(&self, fact: &Fact) -> bool {
         let is = |text: &str| self.allowed.iter().any(|allowed| allowed == text);
         match &*self.key {
+            "hook_event" => is(fact.trigger.id()),
             "account_id" => is(&fact.account_id),
             "call_id" => fact.call_id.as_deref().is_none_or(is),
             key => match fact.payload.get(key) {

@@ -48,8 +48,10 @@ impl Opinion {
             return Self::Refused(Verdict::OtherTrigger);
         }
         let changed = told.is_before(hook);
-        let unknown =
-            |key: &str| !matches!(key, "account_id" | "call_id") && fact.payload.get(key).is_none();
+        let unknown = |key: &str| {
+            !matches!(key, "hook_event" | "account_id" | "call_id")
+                && fact.payload.get(key).is_none()
+        };
         let modifiers = &hook.settings.modifiers;
         if !told.is_whole || changed && modifiers.iter().any(|one| unknown(one.key())) {
             return Self::Unknown;

@@ -102,6 +102,16 @@ fn defaults_are_those_of_the_contract() {
 }
 
 #[test]
+fn a_uri_is_measured_in_characters() {
+    let with = |path: String| {
+        let uri = format!("http://a.test/{path}");
+        Settings::read(&document(json!({"name": "n", "hook": "all", "uri": uri})))
+    };
+    assert!(with("ü".repeat(2_034)).is_ok());
+    assert!(with("ü".repeat(2_035)).is_err());
+}
+
+#[test]
 fn a_body_is_json_in_the_order_of_the_catalogue() {
     assert_eq!(
         body(hook_of(1, "default", json!({"timezone": "Asia/Tokyo"}))),

@@ -506,7 +506,7 @@ impl<'a> Reader<'a> {
     }
 
     fn uri(&mut self, field: &str, text: &str) -> Option<Url> {
-        if text.len() > LONGEST_URI {
+        if text.chars().count() > LONGEST_URI {
             self.mistakes.say_too_long(field, LONGEST_URI);
             return None;
         }

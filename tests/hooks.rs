@@ -202,6 +202,38 @@ fn filters_let_through_what_they_say() {
 }
 
 #[test]
+fn a_switch_event_is_named_as_the_switch_writes_it() {
+    let with = |event: Value| {
+        document(json!({
+            "name": "n", "hook": "switch_event", "uri": "http://a.test/", "modifiers": {"event": event},
+        }))
+    };
+    for name in ["RECORD_STOP", "CUSTOM callcenter::info"] {
+        assert!(Settings::written(&with(json!([name])), None).is_ok());
+    }
+    for names in [
+        json!([]),
+        json!(""),
+        json!("ALL"),
+        json!("CUSTOM"),
+        json!("record_stop"),
+        json!(["RECORD_STOP", "NO SUCH"]),
+        json!("Custom callcenter::info"),
+        json!("CUSTOM a b"),
+        json!("RECORD_STOP\nexit"),
+    ] {
+        let mistakes = Settings::written(&with(names.clone()), None).unwrap_err();
+        let mistakes = mistakes.to_string();
+        assert!(mistakes.starts_with("modifiers.event: "), "{names}");
+    }
+    // One that is older than this rule can still be renamed.
+    let old = with(json!(["RECORD_STOP", "record_start"]));
+    let mut renamed = old.clone();
+    renamed.insert("name".into(), json!("m"));
+    assert!(Settings::written(&renamed, Some(&old)).is_ok());
+}
+
+#[test]
 fn a_modifier_may_name_the_trigger() {
     let of = |trigger| hook_of(1, "default", json!({"modifiers": {"hook_event": trigger}}));
     let fact = digit_pressed();

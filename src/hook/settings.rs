@@ -354,8 +354,8 @@ impl Settings {
         }
     }
 
-    /// Reads a document that somebody writes now, in place of `before` where there was one. What is large and
-    /// stays as it was is no mistake: it may be older than its bound.
+    /// Reads a document that somebody writes now, in place of `before` where there was one. What is too large, or
+    /// names no event of the switch, and stays as it was is no mistake: it may be older than its rule.
     ///
     /// # Errors
     /// Every mistake in it, [`MOST_CUSTOM_DATA`] and [`MOST_HEADERS`] included.
@@ -386,7 +386,30 @@ impl Settings {
                 );
             }
         }
+        let stays = |field: &str| before.is_some_and(|old| old.get(field) == document.get(field));
+        if let Some(settings) = &settings
+            && !(stays("hook") && stays("modifiers"))
+        {
+            settings.check_switch_events(&mut mistakes);
+        }
         settings.filter(|_| mistakes.is_empty()).ok_or(mistakes)
+    }
+
+    /// That the switch can be asked for each of the events it names, and that they are found by these names when
+    /// they come.
+    fn check_switch_events(&self, mistakes: &mut Mistakes) {
+        if !self.triggers.contains(Trigger::SwitchEvent) {
+            return;
+        }
+        if self.switch_events().next().is_none() {
+            let message = "The list must name at least one event";
+            mistakes.say("modifiers.event", "minItems", message);
+        }
+        for name in self.switch_events().filter(|name| !is_switch_event(name)) {
+            let message = "Value must be one event's name as the switch writes it, such as RECORD_STOP, or CUSTOM with its subclass, such as CUSTOM callcenter::info";
+            let detail = json!({ "message": message, "value": name });
+            mistakes.add("modifiers.event", "format", detail);
+        }
     }
 
     /// Where it sends, by the field that says so.
@@ -440,6 +463,21 @@ impl Settings {
 fn without_reserved(mut custom_data: Document) -> Document {
     custom_data.retain(|key, _| key != "type" && key != "action");
     custom_data
+}
+
+/// Whether it is the name of one event. `ALL` is none: no event comes by that name, and all would be sent for it.
+fn is_switch_event(name: &str) -> bool {
+    match name.split_once(' ') {
+        Some(("CUSTOM", subclass)) => {
+            !subclass.is_empty()
+                && !subclass.contains(|c: char| c.is_whitespace() || c.is_control())
+        }
+        Some(_) => false,
+        None => {
+            let is_word = |byte: u8| byte.is_ascii_uppercase() || byte == b'_';
+            !["", "ALL", "CUSTOM"].contains(&name) && name.bytes().all(is_word)
+        }
+    }
 }
 
 /// The `hook` field in our own case.

@@ -25,6 +25,9 @@ use crate::time::Timestamp;
 /// make us hold them.
 const READ_AT_MOST: usize = 64 * 1024;
 
+/// Bytes of an answer's headers that are kept, names and values: every attempt is recorded with them.
+const HEADERS_KEPT: usize = 4 * 1024;
+
 /// How requests are made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SendConfig {
@@ -51,7 +54,7 @@ pub struct Sent {
     pub method: &'static str,
     /// The headers sent; the values of the hook's own are hidden.
     pub req_headers: Headers,
-    /// The headers of the answer.
+    /// The headers of the answer, as far as they are kept.
     pub resp_headers: Headers,
     /// The answer's body, as far as it was read: 64 KiB and what came along with the last of them.
     pub resp_body: Bytes,
@@ -192,9 +195,7 @@ impl Means {
     async fn exchange(&self, request: Request, now: Timestamp) -> Result<Received, Failure> {
         let response = self.client.execute(request).await?;
         let code = response.status().as_u16();
-        let headers = response.headers().iter();
-        let headers = headers.map(|(name, value)| (name.as_str(), lossy(value.as_bytes())));
-        let headers = Headers::of(headers);
+        let headers = first_headers(response.headers());
         let retry_after = response
             .headers()
             .get(reqwest::header::RETRY_AFTER)
@@ -393,6 +394,19 @@ fn shown_headers(hook: &Hook, headers: &HeaderMap) -> Headers {
     }))
 }
 
+/// The headers of an answer up to the first that is too much: a receiver can send a hundred times what is kept of
+/// its body.
+fn first_headers(headers: &HeaderMap) -> Headers {
+    let mut room = HEADERS_KEPT;
+    let fits = |(name, value): &(&HeaderName, &HeaderValue)| {
+        let left = room.checked_sub(name.as_str().len() + value.len());
+        room = left.unwrap_or(0);
+        left.is_some()
+    };
+    let kept = headers.iter().take_while(fits);
+    Headers::of(kept.map(|(name, value)| (name.as_str(), lossy(value.as_bytes()))))
+}
+
 /// The start of an answer's body. The status has decided: a body that breaks off, or drips until the
 /// request's time is over, changes nothing.
 async fn read_start(mut response: Response) -> Bytes {
@@ -408,4 +422,25 @@ async fn read_start(mut response: Response) -> Bytes {
 
 fn lossy(bytes: &[u8]) -> Cow<'_, str> {
     String::from_utf8_lossy(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_an_answers_headers_so_much_is_kept_as_of_its_body() {
+        let mut headers = HeaderMap::new();
+        headers.insert("server", HeaderValue::from_static("x"));
+        headers.insert(
+            "x-large",
+            HeaderValue::from_str(&"x".repeat(4_000)).unwrap(),
+        );
+        assert_eq!(first_headers(&headers).pairs().len(), 2);
+        headers.insert(
+            "x-more",
+            HeaderValue::from_str(&"x".repeat(400_000)).unwrap(),
+        );
+        assert_eq!(first_headers(&headers).pairs().len(), 2);
+    }
 }

@@ -33,6 +33,9 @@ const KEPT: usize = 256;
 /// Publishes that wait for a socket to take them; those beyond wait in their own tasks.
 const QUEUED: usize = 256;
 
+/// Characters of a refusal's description that are kept: anybody who answers on the subject can write it.
+const MOST_WORDS: usize = 256;
+
 /// Publishes over connections that are kept.
 #[derive(Debug, Clone)]
 pub(super) struct Publisher {
@@ -286,7 +289,10 @@ fn acknowledged(body: Bytes) -> Result<Received, Failure> {
         });
     }
     let reason = match answer["error"]["description"].as_str() {
-        Some(words) => format!("JetStream refuses it: {words}"),
+        Some(words) => {
+            let words: String = words.chars().take(MOST_WORDS).collect();
+            format!("JetStream refuses it: {words}")
+        }
         None => "what answers on this subject is no JetStream stream".to_owned(),
     };
     Err(Failure {
@@ -358,4 +364,20 @@ fn causes_of<'a>(
 fn innermost(error: &(dyn Error + 'static)) -> String {
     let last = causes_of(error).last();
     last.map(ToString::to_string).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_kept_in_a_few_words() {
+        let refused = |words: &str| {
+            let answer = serde_json::json!({"error": {"code": 503, "description": words}});
+            let failure = acknowledged(answer.to_string().into()).err().unwrap();
+            failure.reason.into_owned()
+        };
+        assert_eq!(refused("no space"), "nats: JetStream refuses it: no space");
+        assert!(refused(&"x".repeat(1_000_000)).len() < 300);
+    }
 }

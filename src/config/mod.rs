@@ -139,7 +139,7 @@ sections! {
     /// The database.
     store Store {
         /// The file.
-        path: PathBuf = default_database(), anything;
+        path: PathBuf = default_database(), a_file;
         /// `process` or `power`.
         durability: Durability = Durability::Process, anything;
         /// How long events and attempts are kept.
@@ -510,6 +510,15 @@ mod tests {
                 assert!(sample.contains(&format!("#{key} = ")), "{section}.{key}");
             }
         }
+    }
+
+    #[test]
+    fn a_database_without_a_name_is_a_mistake() {
+        let mistakes = parse("[store]\npath = \"\"", &[]).unwrap_err();
+        assert_eq!(
+            mistakes,
+            ["switchhook.toml:2: store.path: must not be empty"]
+        );
     }
 
     #[test]

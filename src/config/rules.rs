@@ -1,6 +1,7 @@
 //! What a value has to be besides of the right type.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use super::key::{Hidden, Millis};
 
@@ -28,6 +29,14 @@ pub(super) fn some_time(value: &Millis) -> Result<(), String> {
 #[expect(clippy::ptr_arg, reason = "a rule gets the key's own type")]
 pub(super) fn not_empty(value: &String) -> Result<(), String> {
     match value.trim().is_empty() {
+        false => Ok(()),
+        true => Err("must not be empty".into()),
+    }
+}
+
+#[expect(clippy::ptr_arg, reason = "a rule gets the key's own type")]
+pub(super) fn a_file(value: &PathBuf) -> Result<(), String> {
+    match value.as_os_str().is_empty() {
         false => Ok(()),
         true => Err("must not be empty".into()),
     }

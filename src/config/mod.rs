@@ -193,7 +193,7 @@ sections! {
     /// Callflows.
     callflow Callflow {
         /// The modules that a flow fetched by GET may use.
-        remote_modules: Vec<String> = REMOTE_MODULES.map(str::to_owned).to_vec(), anything;
+        remote_modules: Vec<String> = REMOTE_MODULES.map(str::to_owned).to_vec(), callflow_modules;
         /// The channel variables that it may set; `crm_*` for all that begin so. Never one by which the switch runs
         /// something.
         remote_variables: Vec<String> = REMOTE_VARIABLES.map(str::to_owned).to_vec(), anything;
@@ -510,6 +510,15 @@ mod tests {
                 assert!(sample.contains(&format!("#{key} = ")), "{section}.{key}");
             }
         }
+    }
+
+    #[test]
+    fn a_module_that_there_is_not_is_a_mistake() {
+        let text = "[callflow]\nremote_modules = [\"play\", \"webhok\"]";
+        let mistakes = parse(text, &[]).unwrap_err();
+        let said =
+            "switchhook.toml:2: callflow.remote_modules: \"webhok\" is no module; there are ";
+        assert!(mistakes[0].starts_with(said), "{mistakes:?}");
     }
 
     #[test]

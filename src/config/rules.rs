@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::key::{Hidden, Millis};
+use crate::callflow::modules;
 
 /// Says what is wrong with a value.
 pub(super) type Rule<T> = fn(&T) -> Result<(), String>;
@@ -39,6 +40,15 @@ pub(super) fn a_file(value: &PathBuf) -> Result<(), String> {
     match value.as_os_str().is_empty() {
         false => Ok(()),
         true => Err("must not be empty".into()),
+    }
+}
+
+#[expect(clippy::ptr_arg, reason = "a rule gets the key's own type")]
+pub(super) fn callflow_modules(value: &Vec<String>) -> Result<(), String> {
+    let ids: Vec<&str> = modules().iter().map(|module| module.id).collect();
+    match value.iter().find(|id| !ids.contains(&id.as_str())) {
+        None => Ok(()),
+        Some(id) => Err(format!("{id:?} is no module; there are {}", ids.join(", "))),
     }
 }
 

@@ -72,6 +72,9 @@ pub(super) trait Key: Sized + Clone + PartialEq {
     /// What a right value looks like.
     const WANTED: &'static str;
 
+    /// What a right list of them looks like.
+    const WANTED_LIST: &'static str = "a list";
+
     fn read(value: &DeValue<'_>) -> Option<Self>;
 
     /// What [`read`](Self::read) would make the same of, unless it is a secret.
@@ -83,6 +86,7 @@ pub(super) trait Key: Sized + Clone + PartialEq {
 
 impl Key for String {
     const WANTED: &'static str = "a text";
+    const WANTED_LIST: &'static str = "a list of texts";
     const PLAIN: bool = true;
 
     fn read(value: &DeValue<'_>) -> Option<Self> {
@@ -197,7 +201,7 @@ impl Key for Millis {
 }
 
 impl<T: Key> Key for Vec<T> {
-    const WANTED: &'static str = "a list";
+    const WANTED: &'static str = T::WANTED_LIST;
 
     fn read(value: &DeValue<'_>) -> Option<Self> {
         value
@@ -219,6 +223,7 @@ impl<T: Key> Key for Vec<T> {
 
 impl Key for IpNet {
     const WANTED: &'static str = "a network such as 10.0.0.0/8";
+    const WANTED_LIST: &'static str = "a list of networks such as \"10.0.0.0/8\"";
 
     fn read(value: &DeValue<'_>) -> Option<Self> {
         let text = value.as_str()?;
@@ -237,6 +242,7 @@ macro_rules! words {
     ($type:ty, $wanted:literal, $($word:literal => $value:expr),+) => {
         impl Key for $type {
             const WANTED: &'static str = $wanted;
+            const WANTED_LIST: &'static str = concat!("a list of ", $wanted);
             const PLAIN: bool = true;
 
             fn read(value: &DeValue<'_>) -> Option<Self> {
@@ -257,5 +263,5 @@ macro_rules! words {
 
 words!(Durability, "\"process\" or \"power\"", "process" => Durability::Process, "power" => Durability::Power);
 words!(LogFormat, "\"text\" or \"json\"", "text" => LogFormat::Text, "json" => LogFormat::Json);
-words!(Source, "a list of \"variable\", \"number\", \"realm\", \"default\"",
+words!(Source, "\"variable\", \"number\", \"realm\", \"default\"",
     "variable" => Source::Variable, "number" => Source::Number, "realm" => Source::Realm, "default" => Source::Default);

@@ -513,6 +513,19 @@ mod tests {
     }
 
     #[test]
+    fn a_wrong_item_of_a_list_is_told_what_it_should_be() {
+        let text =
+            "[delivery]\ndeny_networks = [\"10.0.0.0/33\"]\n[accounts]\norder = [\"varible\"]";
+        assert_eq!(
+            parse(text, &[]).unwrap_err(),
+            [
+                "switchhook.toml:2: delivery.deny_networks: must be a list of networks such as \"10.0.0.0/8\"",
+                "switchhook.toml:4: accounts.order: must be a list of \"variable\", \"number\", \"realm\", \"default\"",
+            ]
+        );
+    }
+
+    #[test]
     fn a_module_that_there_is_not_is_a_mistake() {
         let text = "[callflow]\nremote_modules = [\"play\", \"webhok\"]";
         let mistakes = parse(text, &[]).unwrap_err();

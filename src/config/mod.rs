@@ -636,12 +636,14 @@ mod tests {
             "of the environment"
         );
 
-        std::fs::write(&file, "\n").unwrap();
-        let mistakes = layered(&[("a", &named)], []).unwrap_err();
-        assert!(
-            mistakes[0].ends_with("switch.password_file: holds nothing"),
-            "{mistakes:?}"
-        );
+        for nothing in ["\n", " \n \n"] {
+            std::fs::write(&file, nothing).unwrap();
+            let mistakes = layered(&[("a", &named)], []).unwrap_err();
+            assert!(
+                mistakes[0].ends_with("switch.password_file: holds nothing"),
+                "{mistakes:?}"
+            );
+        }
     }
 
     #[test]

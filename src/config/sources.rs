@@ -286,7 +286,7 @@ impl<'a> Sources<'a> {
             .as_deref()
             .map(|text| text.trim_end_matches(['\r', '\n']))
         {
-            Ok("") => Err("holds nothing".to_owned()),
+            Ok(text) if text.trim().is_empty() => Err("holds nothing".to_owned()),
             Ok(secret) => Ok(Hidden(secret.to_owned())),
             Err(error) => Err(format!("cannot be read: {error}")),
         };

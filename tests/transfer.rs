@@ -3,6 +3,7 @@
 mod support;
 
 use std::path::PathBuf;
+use std::process::Stdio;
 
 use serde_json::{Value, json};
 use support::daemon::{Daemon, Home};
@@ -152,6 +153,20 @@ async fn a_fleet_has_what_the_first_server_has() {
         assert_eq!(hook["mine"], json!({"kept": [1, 2.5, true]}));
         assert_eq!(hook["has_secret"], true);
     }
+}
+
+#[tokio::test]
+async fn an_import_that_nobody_reads_is_made_whole_all_the_same() {
+    let first = Server::start().await;
+    first.furnish().await;
+    let text = first.export(&[]).await;
+    let other = Server::start().await;
+    let file = other.file("fleet.json", &text);
+    let mut import = other.home.command(&["import", file.to_str().unwrap()]);
+    let mut import = import.stdout(Stdio::piped()).spawn().unwrap();
+    drop(import.stdout.take());
+    assert_eq!(import.wait().await.unwrap().code(), Some(0));
+    assert_eq!(other.export(&[]).await, text);
 }
 
 #[tokio::test]

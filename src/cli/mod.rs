@@ -5,6 +5,11 @@ macro_rules! say {
     ($($text:tt)*) => { $crate::cli::print_line(format_args!($($text)*)) };
 }
 
+/// Prints a line about work that goes on, whether anybody reads it or not.
+macro_rules! mention {
+    ($($text:tt)*) => { $crate::cli::print_if_read(format_args!($($text)*)) };
+}
+
 mod backup;
 mod check;
 mod config;
@@ -233,6 +238,11 @@ fn counted(count: impl std::fmt::Display, what: &str) -> String {
 /// What a caller or an owner wrote, for a terminal: it must not move the cursor.
 fn printable(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).collect()
+}
+
+fn print_if_read(line: std::fmt::Arguments<'_>) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stdout(), "{line}");
 }
 
 fn print_line(line: std::fmt::Arguments<'_>) {

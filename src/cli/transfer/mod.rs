@@ -275,13 +275,13 @@ fn show(step: &Step) {
         Action::Change(_) => '~',
         Action::Remove => '-',
     };
-    say!("{sign} {}", title(step));
+    mention!("{sign} {}", title(step));
     for (field, before, after) in step.differences.iter().map(masked) {
         let text = |value: Option<Value>| value.map(|value| printable(&value.to_string()));
         match (text(before), text(after)) {
-            (None, Some(after)) => say!("    {field}: {after}"),
-            (Some(before), None) => say!("    {field}: {before} → nothing"),
-            (before, after) => say!(
+            (None, Some(after)) => mention!("    {field}: {after}"),
+            (Some(before), None) => mention!("    {field}: {before} → nothing"),
+            (before, after) => mention!(
                 "    {field}: {} → {}",
                 before.unwrap_or_default(),
                 after.unwrap_or_default()

@@ -3,7 +3,9 @@
 
 mod support;
 
+use std::io::Write;
 use std::path::Path;
+use std::process::Stdio;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,6 +14,7 @@ use support::capture::{self, Recording, head};
 use support::daemon::Home;
 use support::receiver::Receiver;
 use support::switch::{Gate, Script, Switch};
+use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 
 const NO_CHANNELS: &str = r#"{"row_count": 0}"#;
@@ -179,6 +182,35 @@ async fn a_replay_shows_who_would_be_told_and_tells_nobody() {
         told.iter()
             .all(|request| request.trigger() == "switch_connected")
     );
+}
+
+#[tokio::test]
+async fn a_replay_of_a_recording_without_end_can_be_stopped() {
+    let home = Home::new(1);
+    let endless = home.path().join("endless.esl");
+    let made = Command::new("mkfifo").arg(&endless).status().await.unwrap();
+    assert!(made.success());
+    let mut replay = home.command(&["replay", endless.to_str().unwrap()]);
+    let mut replay = replay.stdout(Stdio::piped()).spawn().unwrap();
+    let recording = std::fs::read(capture::path("bridge.plain.esl")).unwrap();
+    let player = std::thread::spawn(move || {
+        let mut fifo = std::fs::File::create(endless).unwrap();
+        while fifo.write_all(&recording).is_ok() {}
+    });
+    let mut lines = BufReader::new(replay.stdout.take().unwrap()).lines();
+    while !lines
+        .next_line()
+        .await
+        .unwrap()
+        .unwrap()
+        .contains("call_hangup")
+    {}
+    let id = replay.id().unwrap().to_string();
+    let told = Command::new("kill").args(["-s", "INT", &id]).status();
+    assert!(told.await.unwrap().success());
+    let ended = tokio::time::timeout(Duration::from_secs(20), replay.wait()).await;
+    assert_eq!(ended.unwrap().unwrap().code(), Some(0));
+    player.join().unwrap();
 }
 
 #[tokio::test]

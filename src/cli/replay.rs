@@ -173,6 +173,8 @@ impl Stage<'_> {
                 }
                 Err(problem) => eprintln!("passed over: {problem}"),
             }
+            // A file is always ready, and whoever wants to stop would never be heard.
+            tokio::task::yield_now().await;
         }
         Ok(self.replay.sent().await?)
     }

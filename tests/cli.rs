@@ -2,6 +2,8 @@
 
 mod support;
 
+use std::process::Stdio;
+
 use serde_json::{Value, json};
 use support::daemon::Home;
 use support::receiver::{Behaviour, Receiver};
@@ -22,6 +24,19 @@ async fn json_of(home: &Home, arguments: &[&str]) -> Value {
     let (code, out, err) = run(home, arguments).await;
     assert_eq!(code, 0, "{arguments:?}: {err}");
     serde_json::from_str(&out).unwrap_or_else(|error| panic!("{arguments:?}: {error}: {out}"))
+}
+
+#[tokio::test]
+async fn a_demo_that_nobody_reads_leaves_nothing_behind() {
+    let home = Home::new(1);
+    let scratch = home.path().join("tmp");
+    std::fs::create_dir(&scratch).unwrap();
+    let mut demo = home.bare_command(&["demo"]);
+    let demo = demo.env("TMPDIR", &scratch).stdout(Stdio::piped());
+    let mut demo = demo.spawn().unwrap();
+    drop(demo.stdout.take());
+    assert_eq!(demo.wait().await.unwrap().code(), Some(0));
+    assert_eq!(std::fs::read_dir(&scratch).unwrap().count(), 0);
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ macro_rules! say {
     ($($text:tt)*) => { $crate::cli::print_line(format_args!($($text)*)) };
 }
 
-/// Prints a line about work that goes on, whether anybody reads it or not.
+/// Prints a line about work that goes on, whether anybody reads it or not; `true` where it could be printed.
 macro_rules! mention {
     ($($text:tt)*) => { $crate::cli::print_if_read(format_args!($($text)*)) };
 }
@@ -240,9 +240,9 @@ fn printable(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).collect()
 }
 
-fn print_if_read(line: std::fmt::Arguments<'_>) {
+fn print_if_read(line: std::fmt::Arguments<'_>) -> bool {
     use std::io::Write;
-    let _ = writeln!(std::io::stdout(), "{line}");
+    writeln!(std::io::stdout(), "{line}").is_ok()
 }
 
 fn print_line(line: std::fmt::Arguments<'_>) {

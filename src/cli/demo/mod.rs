@@ -117,30 +117,30 @@ async fn play(options: &Options) -> Result<bool, Box<dyn Error>> {
         add_hook(api, &token, hook).await?;
     }
 
-    say!(
+    mention!(
         "{}",
         paint.bold(
             "switchhook demo: a recorded call of a real FreeSWITCH, played over a real event socket"
         )
     );
     if options.endless {
-        say!("  console    http://{api}/");
-        say!("  token      {token}");
+        mention!("  console    http://{api}/");
+        mention!("  token      {token}");
     }
-    say!("  the hook   POST {uri} as JSON, signed, for every trigger");
+    mention!("  the hook   POST {uri} as JSON, signed, for every trigger");
     if options.endless {
-        say!("  the API    http://{api}/v2/accounts/default/webhooks");
-        say!("  add a hook of your own:");
-        say!(
+        mention!("  the API    http://{api}/v2/accounts/default/webhooks");
+        mention!("  add a hook of your own:");
+        mention!(
             "    curl -X PUT http://{api}/v2/accounts/default/webhooks -H 'X-Auth-Token: {token}' \\"
         );
-        say!("      -H 'Content-Type: application/json' \\");
-        say!(
+        mention!("      -H 'Content-Type: application/json' \\");
+        mention!(
             "      -d '{{\"data\":{{\"name\":\"mine\",\"hook\":\"all\",\"format\":\"json\",\"uri\":\"http://127.0.0.1:9000/\"}}}}'"
         );
-        say!("  Ctrl-C ends it");
+        mention!("  Ctrl-C ends it");
     }
-    say!("");
+    mention!("");
 
     let written = switch.written();
     let (go, waits) = watch::channel(0);
@@ -154,10 +154,10 @@ async fn play(options: &Options) -> Result<bool, Box<dyn Error>> {
             _ = interrupt.recv() => true,
             _ = terminate.recv() => true,
         };
-        if interrupted || !options.endless {
+        // A loop that nobody looks at ends like one that is stopped: with nothing left behind.
+        if interrupted || !options.endless || !mention!("") {
             break;
         }
-        say!("");
     }
     if playing.is_finished() {
         playing.await??;
@@ -297,7 +297,7 @@ fn show(webhook: &Arrived, took: Option<Duration>, paint: &Paint) {
     } else {
         paint.red("BAD SIGNATURE")
     };
-    say!(
+    mention!(
         "{} {leg} {} {seal} {:>8}  {}",
         paint.dim(time),
         paint.cyan(&format!("{:<24}", text("hook_event"))),
@@ -330,8 +330,8 @@ impl Tally {
             .iter()
             .map(|(trigger, count)| format!("{count} {trigger}"))
             .collect();
-        say!("");
-        say!(
+        mention!("");
+        mention!(
             "{} {}",
             paint.bold(&format!("{all} webhooks arrived:")),
             list.join(", ")
@@ -340,7 +340,7 @@ impl Tally {
         if let (Some(middle), Some(last)) =
             (self.times.get(self.times.len() / 2), self.times.last())
         {
-            say!(
+            mention!(
                 "from the switch's socket to the receiver, committed in between: {:.1} ms in the middle, {:.1} ms at most",
                 middle.as_secs_f64() * 1e3,
                 last.as_secs_f64() * 1e3
@@ -348,7 +348,7 @@ impl Tally {
         }
         let good = all > 0 && self.unsigned == 0;
         if !good {
-            say!(
+            mention!(
                 "{}",
                 paint.red(&format!(
                     "{} had no good signature; expected some webhooks and none of those",

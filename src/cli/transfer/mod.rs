@@ -286,7 +286,7 @@ fn show(step: &Step) {
                 before.unwrap_or_default(),
                 after.unwrap_or_default()
             ),
-        }
+        };
     }
 }
 

@@ -27,6 +27,19 @@ async fn json_of(home: &Home, arguments: &[&str]) -> Value {
 }
 
 #[tokio::test]
+async fn an_exit_code_says_the_same_where_nobody_hears_why() {
+    let home = Home::new(1);
+    let full = || std::fs::File::create("/dev/full").unwrap();
+    let mut unreachable = home.command(&["hooks", "list"]);
+    let ended = unreachable.stderr(full()).status().await.unwrap();
+    assert_eq!(ended.code(), Some(1));
+    let mut mistaken = home.command(&["config"]);
+    let mistaken = mistaken.env("SWITCHHOOK_SWITCH__PORT", "none");
+    let ended = mistaken.stderr(full()).status().await.unwrap();
+    assert_eq!(ended.code(), Some(2));
+}
+
+#[tokio::test]
 async fn a_demo_that_nobody_reads_leaves_nothing_behind() {
     let home = Home::new(1);
     let scratch = home.path().join("tmp");

@@ -5,6 +5,11 @@ macro_rules! say {
     ($($text:tt)*) => { $crate::cli::print_line(format_args!($($text)*)) };
 }
 
+/// The standard one panics where nobody takes what it says, and the exit code would be the panic's.
+macro_rules! eprintln {
+    ($($text:tt)*) => { $crate::cli::print_error(format_args!($($text)*)) };
+}
+
 /// Prints a line about work that goes on, whether anybody reads it or not; `true` where it could be printed.
 macro_rules! mention {
     ($($text:tt)*) => { $crate::cli::print_if_read(format_args!($($text)*)) };
@@ -243,6 +248,11 @@ fn printable(text: &str) -> String {
 fn print_if_read(line: std::fmt::Arguments<'_>) -> bool {
     use std::io::Write;
     writeln!(std::io::stdout(), "{line}").is_ok()
+}
+
+fn print_error(line: std::fmt::Arguments<'_>) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 fn print_line(line: std::fmt::Arguments<'_>) {

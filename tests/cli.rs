@@ -40,6 +40,21 @@ async fn an_exit_code_says_the_same_where_nobody_hears_why() {
 }
 
 #[tokio::test]
+async fn another_program_at_the_port_is_told_from_a_switchhook() {
+    let stranger = Receiver::start().await;
+    stranger.behave(Behaviour::Answer(200, Vec::new(), b"[]".to_vec()));
+    let mut home = Home::new(1);
+    home.set("API__LISTEN", stranger.address());
+    home.set("API__ADMIN_TOKEN", "of ours");
+    for command in [&["check", "--running"], &["hooks", "list"]] {
+        let (code, out, err) = run(&home, command).await;
+        assert_eq!(code, 1, "{out}{err}");
+        let said = format!("{out}{err}");
+        assert!(said.contains("what is no answer of a switchhook"), "{said}");
+    }
+}
+
+#[tokio::test]
 async fn a_demo_that_nobody_reads_leaves_nothing_behind() {
     let home = Home::new(1);
     let scratch = home.path().join("tmp");

@@ -457,6 +457,9 @@ async fn webhooks_come_from_kazoo() {
         "{said:?}"
     );
     server.has(&format!("{account}/webhooks/0c")).await;
+    let rows = server.file("rows.json", "{\"rows\": [1, \"x\", {}]}");
+    let said = server.import(&rows, &["--kazoo"]).await;
+    assert!(said.err.contains("3 documents passed over"), "{said:?}");
     let said = server
         .import(&server.file("no.json", "{}"), &["--kazoo"])
         .await;

@@ -123,7 +123,7 @@ impl Rest {
         let request = self.client.get(url).timeout(HEALTH_WITHIN);
         let answer = request.send().await.map_err(unreachable)?;
         let text = answer.text().await.map_err(unreachable)?;
-        let mut envelope = serde_json::from_str::<Value>(&text).unwrap_or_default();
+        let mut envelope = envelope_in(&text).unwrap_or_default();
         match envelope["data"].take() {
             Value::Null => Err(self.not_ours(&text)),
             data => Ok(data),
@@ -139,12 +139,12 @@ impl Rest {
 
     /// What an answer says that is not good.
     fn refused(&self, text: &str) -> RestError {
-        match serde_json::from_str::<Value>(text) {
-            Ok(mut envelope) => RestError::Refused {
+        match envelope_in(text) {
+            Some(mut envelope) => RestError::Refused {
                 message: envelope["message"].as_str().unwrap_or("refused").to_owned(),
                 data: envelope["data"].take(),
             },
-            Err(_) => self.not_ours(text),
+            None => self.not_ours(text),
         }
     }
 
@@ -185,7 +185,7 @@ impl Rest {
         let is_good = response.status().is_success();
         let text = response.text().await?;
         match is_good {
-            true => serde_json::from_str(&text).map_err(|_| self.not_ours(&text)),
+            true => envelope_in(&text).ok_or_else(|| self.not_ours(&text)),
             false => Err(self.refused(&text)),
         }
     }
@@ -237,6 +237,12 @@ impl Rest {
             false => Err(self.refused(&response.text().await?)),
         }
     }
+}
+
+/// The envelope of an answer: an object, where another program may answer with a list or a number.
+fn envelope_in(text: &str) -> Option<Value> {
+    let envelope = serde_json::from_str(text).ok();
+    envelope.filter(Value::is_object)
 }
 
 /// A part of a path, whatever is in it.

@@ -108,7 +108,9 @@ fn documents(value: Value) -> Option<(Vec<Value>, bool)> {
     }
     if let Some(Value::Array(rows)) = object.get_mut("rows") {
         return Some((
-            rows.iter_mut().map(|row| row["doc"].take()).collect(),
+            rows.iter_mut()
+                .map(|row| row.get_mut("doc").map(Value::take).unwrap_or_default())
+                .collect(),
             false,
         ));
     }

@@ -40,6 +40,16 @@ async fn an_exit_code_says_the_same_where_nobody_hears_why() {
 }
 
 #[tokio::test]
+async fn a_check_that_nobody_reads_says_what_is_wrong_by_its_exit_code() {
+    // No switch listens at port 1.
+    let home = Home::new(1);
+    let mut check = home.command(&["check"]);
+    let mut check = check.stdout(Stdio::piped()).spawn().unwrap();
+    drop(check.stdout.take());
+    assert_eq!(check.wait().await.unwrap().code(), Some(1));
+}
+
+#[tokio::test]
 async fn another_program_at_the_port_is_told_from_a_switchhook() {
     let stranger = Receiver::start().await;
     stranger.behave(Behaviour::Answer(200, Vec::new(), b"[]".to_vec()));

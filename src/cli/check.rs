@@ -114,17 +114,17 @@ pub(super) struct Report {
 impl Report {
     pub(super) fn line(&mut self, what: &str, found: Result<String, String>) {
         match found {
-            Ok(found) => say!("ok     {what}: {found}"),
+            Ok(found) => mention!("ok     {what}: {found}"),
             Err(problem) => {
                 self.has_wrong = true;
-                say!("WRONG  {what}: {problem}");
+                mention!("WRONG  {what}: {problem}")
             }
-        }
+        };
     }
 
     /// Says what somebody should know who has nothing to mend here.
     pub(super) fn note(&self, what: &str, found: &str) {
-        say!("note   {what}: {found}");
+        mention!("note   {what}: {found}");
     }
 
     pub(super) fn is_good(&self) -> bool {

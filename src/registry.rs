@@ -481,23 +481,18 @@ impl Registry {
     }
 
     async fn reload_directory_later(self: Arc<Self>) {
-        loop {
-            // A write, because it comes after the one whose answer is missing.
-            let reloaded = match self.store.write(|_| Ok(())).await {
-                Ok(()) => {
-                    let _accounts = self.accounts_lock.lock().await;
-                    self.reload_directory().await
-                }
-                Err(problem) => Err(problem),
+        let what = "cannot read the accounts again";
+        // A write, because it comes after the one whose answer is missing.
+        while (self.store.write_at_last(what, |_| Ok(())).await).is_some() {
+            let reloaded = {
+                let _accounts = self.accounts_lock.lock().await;
+                self.reload_directory().await
             };
             match reloaded {
                 Ok(()) | Err(StoreError::Closed) => return,
-                Err(StoreError::Busy) => {}
-                Err(error) => {
-                    warn!("cannot read the accounts again: {error}");
-                    tokio::time::sleep(Duration::from_secs(1)).await;
-                }
+                Err(error) => warn!("{what}: {error}"),
             }
+            tokio::time::sleep(Duration::from_secs(1)).await;
         }
     }
 
@@ -554,33 +549,22 @@ impl Registry {
     /// Shows the hooks of an account as the store has them.
     async fn show_again(self: Arc<Self>, account_id: Arc<str>) {
         let _account = self.account_lock(&account_id).write().await;
-        loop {
-            let account = Arc::clone(&account_id);
-            // A write, because it comes after the one whose answer is missing.
-            let read = self
-                .store
-                .write(move |tx| hooks::page(tx, &account, &Filter::default(), None, MOST_HOOKS))
-                .await;
-            match read {
-                Ok((stored, _)) => {
-                    let there: HashSet<&str> = stored.iter().map(|hook| &*hook.id).collect();
-                    for hook in self.index.all() {
-                        if hook.account_id == account_id && !there.contains(&*hook.id) {
-                            self.hide(&hook);
-                        }
-                    }
-                    for hook in &stored {
-                        self.show(hook);
-                    }
-                    return;
-                }
-                Err(StoreError::Busy) => {}
-                Err(StoreError::Closed) => return,
-                Err(error) => {
-                    warn!(%account_id, "cannot read the hooks of the account again: {error}");
-                    tokio::time::sleep(Duration::from_secs(1)).await;
-                }
+        let account = Arc::clone(&account_id);
+        // A write, because it comes after the one whose answer is missing.
+        let read =
+            move |tx: &mut Tx<'_>| hooks::page(tx, &account, &Filter::default(), None, MOST_HOOKS);
+        let what = format!("cannot read the hooks of account {account_id} again");
+        let Some((stored, _)) = self.store.write_at_last(&what, read).await else {
+            return;
+        };
+        let there: HashSet<&str> = stored.iter().map(|hook| &*hook.id).collect();
+        for hook in self.index.all() {
+            if hook.account_id == account_id && !there.contains(&*hook.id) {
+                self.hide(&hook);
             }
+        }
+        for hook in &stored {
+            self.show(hook);
         }
     }
 

@@ -79,7 +79,8 @@ where
         match &queued {
             // It may have been done all the same; what is written next is written after it.
             Err(StoreError::Busy) => drop(tokio::spawn(async move {
-                while let Err(StoreError::Busy) = store.write(|_| Ok(())).await {}
+                let what = "cannot tell what was queued again";
+                store.write_at_last(what, |_| Ok(())).await;
                 dispatcher.due(queue);
             })),
             _ => dispatcher.due(queue),

@@ -38,7 +38,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
-use tracing::error;
+use tracing::{error, warn};
 
 pub use backup::{Backup, back_up};
 pub use channels::ChannelChange;
@@ -317,6 +317,26 @@ impl Store {
             Ok(Ok(result)) => result,
             Ok(Err(_)) => Err(StoreError::Closed),
             Err(_) => Err(StoreError::Busy),
+        }
+    }
+
+    /// The same, however often it takes and whoever waits: behind a write whose answer did not come in time this
+    /// says what came of it. `None` where the store was closed; `what` is said where SQLite refuses it.
+    pub async fn write_at_last<T, F>(&self, what: &str, work: F) -> Option<T>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Tx<'_>) -> Result<T, StoreError> + Clone + Send + 'static,
+    {
+        loop {
+            match self.write(work.clone()).await {
+                Ok(done) => return Some(done),
+                Err(StoreError::Closed) => return None,
+                Err(StoreError::Busy) => {}
+                Err(error) => {
+                    warn!("{what}, trying again: {error}");
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+            }
         }
     }
 

@@ -35,7 +35,8 @@ const SPACING: Duration = Duration::from_millis(1);
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// The ids that are given next, and the time that goes with them. Kept in memory by the only one who gives any: no row is touched for them.
+/// The ids that are given next, and the time that goes with them. Kept in memory by the only one who gives any: no
+/// row is touched for them.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ids {
     next_event: i64,

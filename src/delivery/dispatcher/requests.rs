@@ -222,6 +222,7 @@ impl Dispatcher {
             }
         }
         let delivery = &done.delivery;
+        let call_id = delivery.call_id.as_deref().map(tracing::field::display);
         let last = || done.attempts.last().map(in_words).unwrap_or_default();
         match done.decision {
             Decision::Delivered => {
@@ -231,21 +232,21 @@ impl Dispatcher {
                 }
                 debug!(
                     hook_id = %delivery.hook_id,
-                    call_id = delivery.call_id.as_deref().map(tracing::field::display),
+                    call_id,
                     trigger = %delivery.trigger,
                     "delivered"
                 );
             }
             Decision::RetryAt(_) => debug!(
                 hook_id = %delivery.hook_id,
-                call_id = delivery.call_id.as_deref().map(tracing::field::display),
+                call_id,
                 trigger = %delivery.trigger,
                 "will be tried again: {}",
                 last()
             ),
             Decision::GiveUp | Decision::Gone => warn!(
                 hook_id = %delivery.hook_id,
-                call_id = delivery.call_id.as_deref().map(tracing::field::display),
+                call_id,
                 trigger = %delivery.trigger,
                 "not delivered: {}",
                 last()
